@@ -1,0 +1,152 @@
+"""Run folders and the two kinds of file in them: training checkpoints and slim generator files.
+
+Both are read with `weights_only=True`: tensors, numbers, strings, lists and dicts, nothing that could run code.
+A run is a folder `runs/001-pretrain` with config.json, split.json, history.jsonl, steps.jsonl, samples/, last.pt
+(everything a resume needs), best.pt (the same, at the best validation score) and generator.pt (for inference).
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pix2pix.errors import UserError
+from pix2pix.files import replacing
+from pix2pix.unet import GeneratorConfig, UNetGenerator
+
+FORMAT = 1
+TRAINING, GENERATOR = "pix2pix training checkpoint", "pix2pix generator"
+SHIPPED_GENERATOR = Path(__file__).parent / "weights" / "generator.pt"
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """A generator in float32 on the CPU, the size it was trained at, and what its file says of its origin."""
+
+    network: UNetGenerator
+    size: int
+    about: dict[str, Any]
+
+
+def create_run(runs: Path, stage: str) -> Path:
+    """A new folder `runs/NNN-stage`, one number above the highest there."""
+    runs.mkdir(parents=True, exist_ok=True)
+    while True:
+        number = 1 + max((_run_number(folder) for folder in runs.iterdir()), default=0)
+        run = runs / f"{number:03d}-{stage}"
+        try:
+            (run / "samples").mkdir(parents=True)
+            return run
+        except FileExistsError:  # another run took the number meanwhile
+            continue
+
+
+def latest_run(runs: Path, stage: str = "") -> Path | None:
+    """The highest-numbered run of the stage (or of any) that has a generator file, or None."""
+    found = [
+        run
+        for run in (runs.iterdir() if runs.is_dir() else ())
+        if _run_number(run) and run.name.endswith(stage) and (run / "generator.pt").is_file()
+    ]
+    return max(found, key=_run_number, default=None)
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """A run's config.json. Raises UserError when `run` is no run's folder."""
+    try:
+        return json.loads((run / "config.json").read_text())
+    except (OSError, ValueError):
+        raise UserError(f"{run} is not the folder of a run (it has no readable config.json)") from None
+
+
+def save_training(path: Path, state: dict[str, Any]) -> None:
+    _save(path, {"kind": TRAINING, "format": FORMAT, **state})
+
+
+def load_training(path: Path) -> dict[str, Any]:
+    """The state that `save_training` wrote, on the CPU. Raises UserError for anything else."""
+    return _load(path, TRAINING)
+
+
+def save_generator(path: Path, network: UNetGenerator, *, size: int, about: dict[str, Any]) -> None:
+    """A slim file for inference: the weights in fp16, the shape, the training size and `about` (recipe, results)."""
+    weights = {
+        name: value.half() if value.is_floating_point() and "running_" not in name else value
+        for name, value in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    shape = {"decoder_widths": list(network.config.decoder_widths)}
+    _save(path, {"kind": GENERATOR, "format": FORMAT, "shape": shape, "size": size, "about": about, "weights": weights})
+
+
+def load_generator(path: Path) -> LoadedGenerator:
+    """Rebuild a generator from its file. Raises UserError for a file that is missing, damaged or something else."""
+    saved = _load(path, GENERATOR)
+    try:
+        network = UNetGenerator(GeneratorConfig(decoder_widths=tuple(saved["shape"]["decoder_widths"])))
+        counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
+        network.load_state_dict({**counters, **saved["weights"]})
+        return LoadedGenerator(network.float(), int(saved["size"]), saved["about"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: its weights do not fit its own shape") from error
+
+
+def find_generator(given: Path | None, *, runs: Path, prefer_run: bool = False) -> Path:
+    """The generator file to use: `given` (a file or a run's folder), else the shipped one, else the latest run's.
+
+    With `prefer_run` the latest run comes before the shipped file.
+    """
+    if given is not None:
+        if given.is_dir():
+            if not (given / "generator.pt").is_file():
+                raise UserError(f"there is no generator.pt in {given}; give a run's folder or a generator file")
+            return given / "generator.pt"
+        return given
+    run = latest_run(runs)
+    candidates = [SHIPPED_GENERATOR] if SHIPPED_GENERATOR.is_file() else []
+    if run is not None:
+        candidates.insert(0 if prefer_run else len(candidates), run / "generator.pt")
+    if not candidates:
+        raise UserError(f"no weights: none are shipped and {runs} has no run; train one or give --weights FILE")
+    return candidates[0]
+
+
+def _run_number(folder: Path) -> int:
+    match = re.fullmatch(r"(\d+)-\w+", folder.name)
+    return int(match[1]) if match else 0
+
+
+def _save(path: Path, content: dict[str, Any]) -> None:
+    try:
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(
+            f"cannot write {path} ({reason}); is the disk full? What was saved there before is unchanged"
+        ) from error
+
+
+def _load(path: Path, kind: str) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; a {kind} is a file") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} cannot be read: it is damaged or no {kind}") from error
+    found = content.get("kind") if isinstance(content, dict) else None
+    if found != kind:
+        what = f"a {found}" if found in (TRAINING, GENERATOR) else "another program's file"
+        hint = f"; use {path.parent / 'generator.pt'}" if found == TRAINING else ""
+        raise UserError(f"{path} is {what}, not a {kind}{hint}")
+    if content["format"] > FORMAT:
+        raise UserError(f"{path} has format {content['format']}, newer than this program knows ({FORMAT}); update it")
+    return content

@@ -1,0 +1,87 @@
+"""sRGB to CIE Lab and back on tensors: batched, differentiable, on any device.
+
+The numbers are those of IEC 61966-2-1 (sRGB) and CIE 15 (Lab) with the D65 white of the 2 degree observer, as in
+scikit-image's `rgb2lab` and `lab2rgb`. The networks see `L / 50 - 1` and `ab / 110`, both in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+XYZ_TO_RGB = tuple(map(tuple, torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).tolist()))
+WHITE = (0.95047, 1.0, 1.08883)
+AB_SCALE = 110.0
+
+
+def srgb_to_linear(rgb: Tensor) -> Tensor:
+    """Undo sRGB's transfer curve; any shape, values in [0, 1]."""
+    curved = ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(rgb > 0.04045, curved, rgb / 12.92)
+
+
+def linear_to_srgb(linear: Tensor) -> Tensor:
+    """Apply sRGB's transfer curve; any shape, values in [0, 1]."""
+    curved = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, curved, linear * 12.92)
+
+
+def rgb_to_lab(rgb: Tensor) -> Tensor:
+    """(N, 3, H, W) sRGB in [0, 1] to (N, 3, H, W) Lab: L in [0, 100], a and b in about [-108, 98].
+
+    Half-precision input is computed in float32; float64 stays float64.
+    """
+    linear = srgb_to_linear(_at_least_float32(rgb))
+    x, y, z = (component / white for component, white in zip(_matrix(RGB_TO_XYZ, linear), WHITE, strict=True))
+    fx, fy, fz = _lab_curve(x), _lab_curve(y), _lab_curve(z)
+    return torch.stack((116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)), dim=1)
+
+
+def lab_to_rgb(lab: Tensor) -> Tensor:
+    """(N, 3, H, W) Lab to (N, 3, H, W) sRGB, clipped to [0, 1] where Lab leaves sRGB's gamut."""
+    lightness, a, b = _at_least_float32(lab).unbind(1)
+    fy = (lightness + 16) / 116
+    fx, fz = fy + a / 500, (fy - b / 200).clamp(min=0)
+    xyz = torch.stack([_lab_curve_inverse(f) * white for f, white in zip((fx, fy, fz), WHITE, strict=True)], dim=1)
+    linear = torch.stack(_matrix(XYZ_TO_RGB, xyz), dim=1)
+    return linear_to_srgb(linear).clamp(0, 1)
+
+
+def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 3, H, W) Lab to the networks' scale: L (N, 1, H, W) as L/50 - 1 and ab (N, 2, H, W) as ab/110."""
+    return lab[:, :1] / 50 - 1, lab[:, 1:] / AB_SCALE
+
+
+def join_lab(lightness: Tensor, ab: Tensor) -> Tensor:
+    """The inverse of `split_lab`: L (N, 1, H, W) and ab (N, 2, H, W), both in [-1, 1], to (N, 3, H, W) Lab."""
+    return torch.cat(((lightness.to(ab.dtype) + 1) * 50, ab * AB_SCALE), dim=1)
+
+
+def lightness_to_gray(lightness: Tensor) -> Tensor:
+    """Lightness on the networks' scale, L/50 - 1, to the sRGB gray level in [0, 1] that has this L*; any shape."""
+    fy = ((_at_least_float32(lightness) + 1) * 50 + 16) / 116
+    return linear_to_srgb(_lab_curve_inverse(fy))
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def _matrix(rows: tuple[tuple[float, ...], ...], channels: Tensor) -> list[Tensor]:
+    """3x3 matrix times the channels of (N, 3, H, W), written out so that autocast cannot round it to bf16."""
+    first, second, third = channels.unbind(1)
+    return [row[0] * first + row[1] * second + row[2] * third for row in rows]
+
+
+def _lab_curve(t: Tensor) -> Tensor:
+    root = t.clamp(min=0.008856) ** (1 / 3)
+    return torch.where(t > 0.008856, root, 7.787 * t + 16 / 116)
+
+
+def _lab_curve_inverse(f: Tensor) -> Tensor:
+    return torch.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787)

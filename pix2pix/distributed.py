@@ -1,0 +1,107 @@
+"""Data-parallel training under torchrun: gloo on CPUs, nccl on GPUs; with one process every function is a no-op."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_autograd
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among `size`; `rank` 0 alone writes files and prints."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+
+def join_world() -> World:
+    """What torchrun's environment says; without torchrun, a world of one."""
+    environment = os.environ
+    if "WORLD_SIZE" not in environment:
+        return World()
+    return World(int(environment["RANK"]), int(environment["WORLD_SIZE"]), int(environment["LOCAL_RANK"]))
+
+
+def start_process_group(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+@contextmanager
+def main_first(world: World) -> Iterator[None]:
+    """Run the block in the main process first and in the others when it is through."""
+    if world.size > 1 and not world.is_main:
+        dist.barrier()
+    yield
+    if world.size > 1 and world.is_main:
+        dist.barrier()
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its mean over all processes."""
+    if not dist.is_initialized():
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(averaged.view_as(gradient))
+
+
+def average(values: Tensor) -> Tensor:
+    """The mean of a tensor over all processes."""
+    if not dist.is_initialized():
+        return values
+    values = values.clone()
+    dist.all_reduce(values)
+    return values / dist.get_world_size()
+
+
+def any_process(flag: bool, device: torch.device) -> bool:
+    """Whether `flag` is set in any process."""
+    if not dist.is_initialized():
+        return flag
+    votes = torch.tensor(float(flag), device=device)
+    dist.all_reduce(votes)
+    return votes.item() > 0
+
+
+class SyncBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d with the statistics of the batches of all processes, on any device (nn.SyncBatchNorm needs a GPU)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        values = x.float()
+        count = dist.get_world_size() * x.numel() // x.shape[1]
+        sums = torch.stack((values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))))
+        mean, mean_square = dist_autograd.all_reduce(sums) / count
+        variance = (mean_square - mean.square()).clamp(min=0)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.num_batches_tracked += 1
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+
+
+def synchronize_batch_norm(network: nn.Module) -> None:
+    """Turn a network's BatchNorm2d layers into SyncBatchNorm2d; their names and values stay."""
+    if dist.is_initialized():
+        for module in network.modules():
+            if type(module) is nn.BatchNorm2d:
+                module.__class__ = SyncBatchNorm2d

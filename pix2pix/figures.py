@@ -1,0 +1,70 @@
+"""Pictures of photos side by side, drawn with Pillow, and the curves of a run, drawn with matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from pix2pix.errors import UserError
+from pix2pix.files import replacing
+
+TILE = 192
+GAP = 8
+CAPTION = 22
+
+
+def draw_sheet(columns: list[tuple[str, Tensor]], captions: list[dict[str, str]], path: Path) -> None:
+    """One row a photo, one titled column for each uint8 batch (N, 3, H, W), for instance gray, fake and real.
+
+    `captions[row]` maps a column's title to the words under that picture.
+    """
+    rows = len(columns[0][1])
+    font = ImageFont.load_default(size=14)
+    width = GAP + len(columns) * (TILE + GAP)
+    sheet = Image.new("RGB", (width, CAPTION + GAP + rows * (TILE + CAPTION)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, (title, photos) in enumerate(columns):
+        left = GAP + column * (TILE + GAP)
+        draw.text((left + TILE / 2, GAP), title, fill="black", font=font, anchor="mt")
+        for row, photo in enumerate(photos):
+            top = CAPTION + GAP + row * (TILE + CAPTION)
+            tile = Image.fromarray(np.ascontiguousarray(photo.permute(1, 2, 0).cpu().numpy()))
+            sheet.paste(tile.resize((TILE, TILE), Image.Resampling.BICUBIC), (left, top))
+            words = captions[row].get(title, "")
+            draw.text((left + TILE / 2, top + TILE + 3), words, fill="black", font=font, anchor="mt")
+    with replacing(path) as temporary:
+        sheet.save(temporary)
+
+
+def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
+    """The losses and the validation scores (with gray's) of a run's history.jsonl over its epochs.
+
+    Raises UserError when matplotlib, the plots extra, is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError('drawing curves needs matplotlib: pip install -e ".[plots]"') from None
+    epochs = [line["epoch"] for line in history]
+    losses = list(history[0]["losses"])
+    scores = [name for name in history[0]["validation"]["model"]]
+    figure = Figure(figsize=(4 * max(len(losses), len(scores)), 6), layout="constrained")
+    axes = figure.subplots(2, max(len(losses), len(scores)), squeeze=False)
+    for axis in axes.flat:
+        axis.set_visible(False)
+    for axis, name in zip(axes[0], losses, strict=False):
+        axis.plot(epochs, [line["losses"][name] for line in history], marker=".")
+        axis.set(title=name, xlabel="epoch", visible=True)
+    for axis, name in zip(axes[1], scores, strict=False):
+        for row, style in (("model", "-"), ("gray", "--"), ("truth", ":")):
+            values = [line["validation"][row].get(name) for line in history]
+            if None not in values:
+                axis.plot(epochs, values, style, label=row)
+        axis.set(title=f"validation {name}", xlabel="epoch", visible=True)
+        axis.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=80)

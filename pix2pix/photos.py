@@ -1,0 +1,110 @@
+"""Finding photos in folders and tar files, and reading one as RGB."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from pix2pix.errors import UserError
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """Where a photo lies: a file, or `length` bytes from `offset` on inside a tar file.
+
+    `name` is its path inside the folder or tar it was found in, with "/" between the parts.
+    """
+
+    name: str
+    path: Path
+    offset: int = 0
+    length: int | None = None
+
+    def read_bytes(self) -> bytes:
+        if self.length is None:
+            return self.path.read_bytes()
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.length)
+
+
+def find_photos(sources: list[Path]) -> list[Photo]:
+    """The photos of folders (searched recursively), tar files and single files, sorted by name.
+
+    With several sources a name begins with its source's own name. Raises UserError for a source that is missing,
+    is no tar, or holds no photo, and when two photos would have one name.
+    """
+    photos: list[Photo] = []
+    for source in sources:
+        found = _photos_in(source)
+        if not found:
+            raise UserError(f"no photos in {source} (looked for {' '.join(PHOTO_SUFFIXES)})")
+        prefix = f"{source.name}/" if len(sources) > 1 else ""
+        photos += [Photo(prefix + photo.name, photo.path, photo.offset, photo.length) for photo in found]
+    photos.sort(key=lambda photo: photo.name)
+    for first, second in itertools.pairwise(photos):
+        if first.name == second.name:
+            raise UserError(f"two photos are called {first.name}; give folders with different names")
+    return photos
+
+
+def _photos_in(source: Path) -> list[Photo]:
+    if source.is_dir():
+        found = []
+        for folder, folders, files in os.walk(source):
+            folders.sort()
+            paths = [Path(folder, file) for file in files if file.lower().endswith(PHOTO_SUFFIXES)]
+            found += [Photo(path.relative_to(source).as_posix(), path) for path in paths if path.is_file()]
+        return found
+    if not source.exists():
+        raise UserError(f"there is no {source}; give a folder of photos or a tar of photos")
+    if source.suffix.lower() in PHOTO_SUFFIXES:
+        return [Photo(source.name, source)]
+    try:
+        with tarfile.open(source, "r:") as tar:
+            members = [m for m in tar if m.isreg() and m.name.lower().endswith(PHOTO_SUFFIXES)]
+    except (tarfile.TarError, EOFError) as error:
+        raise UserError(
+            f"{source} is neither a folder of photos nor an uncompressed tar of photos ({error})"
+        ) from error
+    return [Photo(member.name, source, member.offset_data, member.size) for member in members]
+
+
+def read_photo(photo: Photo | Path) -> Image.Image:
+    """The photo as an RGB Pillow image, turned upright by its EXIF orientation.
+
+    Raises UserError, naming the photo and the reason, when it cannot be read.
+    """
+    photo = photo if isinstance(photo, Photo) else Photo(str(photo), photo)
+    try:
+        with Image.open(io.BytesIO(photo.read_bytes())) as image:
+            return to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError:
+        raise UserError(f"there is no photo {photo.name}") from None
+    except MemoryError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{photo.name} is not a photo that can be read") from None
+    except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
+        raise UserError(f"{photo.name} cannot be read: {error}") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow mode to RGB; 16-bit and floating gray is scaled to 8 bits, not clipped; alpha is dropped."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        low, high = float(values.min(initial=0)), float(values.max(initial=0))
+        white = 65535 if high > 255 or image.mode.startswith("I") else (255 if high > 1 else 1)
+        if low < 0 or high > 65535 or not np.isfinite(values).all():
+            raise ValueError(f"gray values from {low:g} to {high:g} are outside 16 bits")
+        image = Image.fromarray(np.round(values * (255 / white)).astype(np.uint8))
+    return image.convert("RGB")

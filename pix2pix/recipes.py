@@ -1,0 +1,58 @@
+"""The settings of a training stage, by name: `report` is the report's, `default` is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAGES = ("pretrain", "gan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one stage trains; learning rates are for AdamW, `batch_size` is over all processes."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    one_cycle: bool = True  # warm up, then anneal to zero by a cosine; otherwise the rate is constant
+    crop: bool = True  # random resized crop; otherwise the whole photo, resized without keeping its aspect
+    ema_decay: float = 0.998  # of the generator that is evaluated and saved; 0 takes the trained one itself
+    discriminator_learning_rate: float = 0.0
+    gan_loss: str = "vanilla"
+    spectral_norm: bool = False
+    lambda_l1: float = 100.0
+
+
+RECIPES: dict[str, dict[str, Recipe]] = {
+    # Differs from the report's in the random crop, the moving average of the generator, the learning rates' course,
+    # the batch size and, in the GAN stage, in a discriminator with spectral normalisation and the hinge loss, which
+    # learns faster than the generator, for fewer epochs.
+    "default": {
+        "pretrain": Recipe(epochs=30, batch_size=32, learning_rate=1e-3),
+        "gan": Recipe(
+            epochs=10,
+            batch_size=32,
+            learning_rate=1e-4,
+            betas=(0.5, 0.999),
+            one_cycle=False,
+            discriminator_learning_rate=4e-4,
+            gan_loss="hinge",
+            spectral_norm=True,
+        ),
+    },
+    "report": {
+        "pretrain": Recipe(epochs=30, batch_size=16, learning_rate=1e-4, one_cycle=False, crop=False, ema_decay=0),
+        "gan": Recipe(
+            epochs=70,
+            batch_size=16,
+            learning_rate=2e-4,
+            betas=(0.5, 0.999),
+            one_cycle=False,
+            crop=False,
+            ema_decay=0,
+            discriminator_learning_rate=2e-4,
+        ),
+    },
+}

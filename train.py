@@ -1,0 +1,307 @@
+"""Train the colorizer, one stage at a time; every run gets a folder of its own under `runs`.
+
+python train.py --stage pretrain                    # L1 alone, on the COCO sample (3.2 GB, downloaded once)
+python train.py --stage pretrain --data FOLDER      # the same on your own photos
+python train.py --stage gan                         # GAN + L1, from the latest pretrain run and on its photos
+python train.py --resume runs/001-pretrain          # go on with a run that was stopped
+torchrun --nproc_per_node=2 train.py --stage gan    # data-parallel, on CPUs or GPUs
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import pix2pix
+from pix2pix.checkpoint import create_run, latest_run, load_generator, load_training, read_config
+from pix2pix.coco import download_coco_sample, report_split
+from pix2pix.data import ColorizationDataset, choose_photos, prepare_photos, split_names
+from pix2pix.device import PRECISIONS, choose_device, choose_precision
+from pix2pix.distributed import join_world, main_first, start_process_group
+from pix2pix.errors import UserError, run_script
+from pix2pix.files import read_json_lines, replacing, write_json
+from pix2pix.losses import GAN_LOSSES
+from pix2pix.photos import find_photos
+from pix2pix.recipes import RECIPES, STAGES, Recipe
+from pix2pix.training import Settings, create_state, train
+from pix2pix.unet import UNetGenerator, load_encoder_weights
+
+CROP_SOURCE = 256  # photos are cached at least this large where crops are taken from them
+WATCHED = 256  # validation photos that are scored after every epoch
+MOST_VALIDATION = 3000  # of one's own photos, a quarter and at most this many
+
+# Flags that define a run: a resume takes them from the run. The name in config.json is the flag's.
+RUN_FLAGS = ("stage", "data", "val_data", "recipe", "size", "plain_resize", "encoder", "start", "seed", "log_every")
+RUN_FLAGS += ("precision", "epochs", "batch_size", "lr", "lambda_l1", "gan_loss", "spectral_norm")
+RECIPE_FLAGS = {
+    "epochs": "epochs",
+    "batch_size": "batch_size",
+    "lr": "learning_rate",
+    "lambda_l1": "lambda_l1",
+    "gan_loss": "gan_loss",
+    "spectral_norm": "spectral_norm",
+}
+DEFAULTS = {"recipe": "default", "size": 256, "encoder": "imagenet", "seed": 98, "log_every": 250, "precision": "auto"}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--stage", choices=STAGES, help="pretrain: the generator on L1 alone; gan: with the discriminator")
+    add("--resume", type=Path, metavar="RUN", help="go on with this run, with its own settings")
+    add("--data", type=Path, nargs="+", metavar="PATH", help="folders or tars of photos (default: the COCO sample)")
+    add("--val-data", type=Path, nargs="+", metavar="PATH", help="photos to validate on (default: a part of --data)")
+    add("--recipe", choices=RECIPES, help="report: the report's hyperparameters (default: ours)")
+    add("--epochs", type=int, help="passes over the training photos")
+    add("--batch-size", type=int, help="photos a step, over all processes")
+    add("--size", type=int, help="training resolution in pixels (default: 256)")
+    add("--lr", type=float, help="the generator's learning rate")
+    add("--lambda-l1", type=float, help="weight of L1 against the adversarial loss")
+    add("--gan-loss", choices=GAN_LOSSES, help="kind of adversarial loss")
+    add("--spectral-norm", action=argparse.BooleanOptionalAction, help="spectral normalisation of the discriminator")
+    add("--plain-resize", action="store_true", default=None, help="squash whole photos as the report, no random crop")
+    add("--encoder", metavar="imagenet|none|FILE", help="the encoder's first weights (default: imagenet, downloaded)")
+    add("--from", dest="start", type=Path, metavar="RUN", help="gan: start from this run (default: latest pretrain)")
+    add("--seed", type=int, help="of the split, the order, the crops and new weights (default: 98)")
+    add("--log-every", type=int, metavar="STEPS", help="steps between figures and printed losses (default: 250)")
+    add("--precision", choices=PRECISIONS, help="default: auto, bf16 where the device computes in it")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add("--workers", type=int, default=_cores(), help="processes that decode photos (default: one a core)")
+    add("--cache", type=Path, default=Path("~/.cache/pix2pix"), help="where decoded photos and downloads are kept")
+    add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
+    add("--tensorboard", action="store_true", help="write TensorBoard files into the run too")
+    args = parser.parse_args()
+    if args.resume is None and args.stage is None:
+        parser.error("give --stage pretrain, --stage gan or --resume RUN")
+    for name, least in (("epochs", 1), ("batch_size", 1), ("size", 32), ("log_every", 1)):
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            parser.error(f"--{name.replace('_', '-')} must be at least {least}")
+    args.cache = args.cache.expanduser()
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    world = join_world()
+    device = choose_device(f"cuda:{world.local_rank}" if world.size > 1 and torch.cuda.is_available() else args.device)
+    if world.size > 1:
+        start_process_group(device)
+
+    def say(text: str) -> None:
+        if world.is_main:
+            print(text, flush=True)
+
+    saved = None
+    if args.resume is not None:
+        config = read_config(args.resume)
+        check_unchanged(args, config)
+        saved = load_training(args.resume / "last.pt")
+        split = read_split(args.resume)
+        run = args.resume
+    else:
+        with main_first(world):
+            config, split = describe_run(args)
+    recipe = Recipe(**config["hyperparameters"] | {"betas": tuple(config["hyperparameters"]["betas"])})
+    settings = Settings(config["stage"], recipe, config["size"], config["seed"], config["log_every"])
+    if recipe.batch_size % world.size:
+        raise UserError(f"the batch of {recipe.batch_size} cannot be shared out to {world.size} processes")
+    precision = choose_precision(device, config["precision"])
+    say(f"device {device}, precision {precision.name}: {precision.reason}")
+
+    with main_first(world):
+        training, validation = open_data(args, config, split, say)
+    torch.manual_seed(settings.seed)
+    if saved is None:
+        generator = first_generator(config)
+        if world.is_main:
+            run = create_run(args.runs, settings.stage)
+            write_json(run / "config.json", config)
+            write_json(run / "split.json", split)
+        else:
+            run = args.runs
+    else:
+        generator = UNetGenerator()
+    state = create_state(
+        settings,
+        generator,
+        steps_per_epoch=len(training) // recipe.batch_size,
+        device=device,
+        precision=precision,
+    )
+    if saved is not None:
+        state.load_state_dict(saved)
+        if world.is_main:
+            forget_after(run / "history.jsonl", state.step)
+            forget_after(run / "steps.jsonl", state.step)
+        if state.epoch == recipe.epochs:
+            say(f"{run} is finished: all {recipe.epochs} epochs are done")
+            return
+    say(f"run {run}: {settings.stage}, epoch {state.epoch + 1} of {recipe.epochs}, step {state.step}")
+    stopped_by = train(
+        settings,
+        state,
+        training,
+        validation,
+        run=run,
+        about=about(config, training),
+        device=device,
+        precision=precision,
+        world=world,
+        workers=args.workers,
+        tensorboard=args.tensorboard,
+    )
+    if stopped_by is not None:
+        say(f"stopped at step {state.step}; go on with: python train.py --resume {run}")
+        raise SystemExit(128 + stopped_by)
+    say(f"finished; colour a photo with: python colorize.py photo.jpg --weights {run}")
+
+
+def describe_run(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The new run's config.json and split.json."""
+    config: dict[str, Any] = {"stage": args.stage}
+    config |= {name: value if getattr(args, name) is None else getattr(args, name) for name, value in DEFAULTS.items()}
+    changes = {field: getattr(args, flag) for flag, field in RECIPE_FLAGS.items() if getattr(args, flag) is not None}
+    if args.plain_resize:
+        changes["crop"] = False
+    config["hyperparameters"] = asdict(replace(RECIPES[config["recipe"]][args.stage], **changes))
+    config["versions"] = {
+        "pix2pix": pix2pix.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+    start = args.start
+    if args.stage == "gan":
+        start = start or latest_run(args.runs, "pretrain")
+        if start is None:
+            raise UserError(
+                f"no pretraining in {args.runs} has finished an epoch; run python train.py --stage pretrain first, or "
+                "name a run with --from RUN"
+            )
+        config["start"] = str(start.absolute())
+        earlier = read_config(start)
+        if args.size is None:
+            config["size"] = earlier["size"]
+        if args.data is None and args.val_data is None:
+            config["data"], config["val_data"] = earlier["data"], earlier["val_data"]
+            return config, read_split(start)
+    elif start is not None:
+        raise UserError("--from belongs to --stage gan; a pretraining starts from --encoder")
+
+    if args.data is None:
+        folder = download_coco_sample(args.cache)
+        names = [photo.name for photo in find_photos([folder])]
+        train_names, val_names = report_split(names, seed=config["seed"])
+        config["data"], config["val_data"] = [str(folder)], []
+    else:
+        names = [photo.name for photo in find_photos(args.data)]
+        config["data"] = [str(path.absolute()) for path in args.data]
+        config["val_data"] = [str(path.absolute()) for path in args.val_data or []]
+        if args.val_data:
+            train_names = names
+            others = [photo.name for photo in find_photos(args.val_data)]
+            val_names = split_names(others, validation=len(others), seed=config["seed"])[1]
+        else:
+            count = min(MOST_VALIDATION, max(1, len(names) // 4))
+            train_names, val_names = split_names(names, validation=count, seed=config["seed"])
+    return config, {"train": train_names, "validation": val_names}
+
+
+def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:
+    """Raises UserError when a flag differs from what the run that is resumed was started with."""
+    for name in RUN_FLAGS:
+        given = getattr(args, name)
+        if given is None:
+            continue
+        if name in RECIPE_FLAGS:
+            of_run = config["hyperparameters"][RECIPE_FLAGS[name]]
+        elif name == "plain_resize":
+            of_run = not config["hyperparameters"]["crop"]
+        else:
+            of_run = config.get(name)
+        if isinstance(given, Path):
+            given = str(given.absolute())
+        elif isinstance(given, list):
+            given = [str(path.absolute()) for path in given]
+        if given != of_run:
+            flag = {"start": "from"}.get(name, name.replace("_", "-"))
+            raise UserError(
+                f"{args.resume} was started with {flag} {of_run}, not {given}; a resume keeps the run's settings: "
+                f"drop --{flag}, or start a new run without --resume"
+            )
+
+
+def read_split(run: Path) -> dict[str, list[str]]:
+    try:
+        return json.loads((run / "split.json").read_text())
+    except (OSError, ValueError):
+        raise UserError(f"{run / 'split.json'} is missing or damaged; start a new run") from None
+
+
+def open_data(
+    args: argparse.Namespace, config: dict[str, Any], split: dict[str, list[str]], say: Callable[[str], None]
+) -> tuple[ColorizationDataset, ColorizationDataset]:
+    """The training photos and those validation photos that are scored after every epoch."""
+    recipe, size = config["hyperparameters"], config["size"]
+    sources = [Path(path) for path in config["data"]]
+    val_sources = [Path(path) for path in config["val_data"]] or sources
+    cached_size = max(size, CROP_SOURCE) if recipe["crop"] else size
+    where = {"cache": args.cache, "workers": args.workers}
+    train_set = prepare_photos(choose_photos(sources, split["train"]), cached_size, label="training photos", **where)
+    val_names = split["validation"][:WATCHED]
+    val_set = prepare_photos(choose_photos(val_sources, val_names), size, label="validation photos", **where)
+    training, validation = ColorizationDataset(train_set, train_set.colored()), ColorizationDataset(val_set)
+    say(
+        f"{len(training)} photos to train on ({len(train_set.near_gray)} near-gray and {len(train_set.broken)} broken "
+        f"left out), {len(split['validation'])} to validate on, {len(validation)} of them after every epoch"
+    )
+    if len(training) < recipe["batch_size"]:
+        raise UserError(
+            f"{len(training)} photos are less than one batch of {recipe['batch_size']}; give more photos or a smaller "
+            "--batch-size"
+        )
+    return training, validation
+
+
+def first_generator(config: dict[str, Any]) -> UNetGenerator:
+    if config["stage"] == "gan":
+        return load_generator(Path(config["start"]) / "generator.pt").network
+    generator = UNetGenerator()
+    load_encoder_weights(generator.encoder, config["encoder"])
+    return generator
+
+
+def about(config: dict[str, Any], training: ColorizationDataset) -> dict[str, Any]:
+    """What a generator file says of its origin, without the paths of this machine."""
+    told = {name: config[name] for name in ("stage", "recipe", "hyperparameters", "size", "seed", "versions")}
+    told["data"] = {"sources": [Path(path).name for path in config["data"]], "training_photos": len(training)}
+    if config["stage"] == "gan":
+        told["started_from"] = load_generator(Path(config["start"]) / "generator.pt").about
+    else:
+        told["encoder"] = Path(config["encoder"]).name
+    return told
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Drop the lines that a stopped run wrote after its last checkpoint; they will be written again."""
+    lines = read_json_lines(path)
+    kept = [line for line in lines if line["step"] <= step]
+    if len(kept) < len(lines):
+        with replacing(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    run_script(main)
