@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -21,9 +20,9 @@ from typing import Any
 import torch
 
 import pix2pix
-from pix2pix.checkpoint import create_run, latest_run, load_generator, load_training, read_config
+from pix2pix.checkpoint import create_run, latest_run, load_generator, load_training, read_config, read_split
 from pix2pix.coco import download_coco_sample, report_split
-from pix2pix.data import ColorizationDataset, choose_photos, prepare_photos, split_names
+from pix2pix.data import ColorizationDataset, choose_photos, count_cores, prepare_photos, split_names
 from pix2pix.device import PRECISIONS, choose_device, choose_precision
 from pix2pix.distributed import join_world, main_first, start_process_group
 from pix2pix.errors import UserError, run_script
@@ -74,7 +73,7 @@ def parse_args() -> argparse.Namespace:
     add("--log-every", type=int, metavar="STEPS", help="steps between figures and printed losses (default: 250)")
     add("--precision", choices=PRECISIONS, help="default: auto, bf16 where the device computes in it")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    add("--workers", type=int, default=_cores(), help="processes that decode photos (default: one a core)")
+    add("--workers", type=int, default=count_cores(), help="processes that decode photos (default: one a core)")
     add("--cache", type=Path, default=Path("~/.cache/pix2pix"), help="where decoded photos and downloads are kept")
     add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
     add("--tensorboard", action="store_true", help="write TensorBoard files into the run too")
@@ -239,13 +238,6 @@ def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:
             )
 
 
-def read_split(run: Path) -> dict[str, list[str]]:
-    try:
-        return json.loads((run / "split.json").read_text())
-    except (OSError, ValueError):
-        raise UserError(f"{run / 'split.json'} is missing or damaged; start a new run") from None
-
-
 def open_data(
     args: argparse.Namespace, config: dict[str, Any], split: dict[str, list[str]], say: Callable[[str], None]
 ) -> tuple[ColorizationDataset, ColorizationDataset]:
@@ -297,10 +289,6 @@ def forget_after(path: Path, step: int) -> None:
     if len(kept) < len(lines):
         with replacing(path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

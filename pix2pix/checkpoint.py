@@ -65,6 +65,14 @@ def read_config(run: Path) -> dict[str, Any]:
         raise UserError(f"{run} is not the folder of a run (it has no readable config.json)") from None
 
 
+def read_split(run: Path) -> dict[str, list[str]]:
+    """A run's split.json: the names of its "train" and "validation" photos."""
+    try:
+        return json.loads((run / "split.json").read_text())
+    except (OSError, ValueError):
+        raise UserError(f"{run / 'split.json'} is missing or damaged; start a new run") from None
+
+
 def save_training(path: Path, state: dict[str, Any]) -> None:
     _save(path, {"kind": TRAINING, "format": FORMAT, **state})
 

@@ -1,7 +1,7 @@
 """Explore one photo: `python -m pix2pix.exploration photo.jpg [-o photo-exploration.png]`.
 
 Prints the smallest and largest L, a and b of the photo, and draws one figure: the photo and its Lab planes, then its
-lightness as it is and under three contrast treatments, each over its histogram. The networks are trained on untreated
+lightness as it is and under four contrast treatments, each over its histogram. The networks are trained on untreated
 photos; the figure shows how far each treatment moves the lightness that they would see. Needs the `plots` extra.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from skimage import exposure
 
 from pix2pix.color import rgb_to_lab
 from pix2pix.errors import UserError, run_script
+from pix2pix.files import replacing
 from pix2pix.photos import read_photo
 
 SMALLEST_SIDE = 8  # adaptive equalization cuts each side into eight
@@ -43,7 +43,7 @@ def lab_planes(rgb: np.ndarray) -> np.ndarray:
 
 
 def contrast_treatments(gray: np.ndarray) -> dict[str, np.ndarray]:
-    """The photo as it is and three treatments of its contrast, by name. gray and each result: (H, W) float in [0, 1].
+    """The report's four treatments of a photo's contrast, by name. gray and each result: (H, W) float in [0, 1].
 
     Raises UserError below 8x8 pixels. A photo of one level has no contrast to treat and comes back as it is; so does
     one whose 2nd and 98th percentiles are equal, from the stretching.
@@ -55,7 +55,7 @@ def contrast_treatments(gray: np.ndarray) -> dict[str, np.ndarray]:
     unstretchable = high - low < LEAST_CONTRAST
     flat = np.ptp(gray) < LEAST_CONTRAST
     return {
-        "Original": gray,
+        "Low contrast": gray if flat else 0.25 + gray / 2,
         "Contrast stretching": gray if unstretchable else exposure.rescale_intensity(gray, in_range=(low, high)),
         "Histogram equalization": gray if flat else exposure.equalize_hist(gray),
         "Adaptive equalization": gray if flat else exposure.equalize_adapthist(gray, clip_limit=0.03),
@@ -75,7 +75,7 @@ def draw_exploration(rgb: np.ndarray, path: Path) -> None:
         raise UserError('drawing needs matplotlib: pip install -e ".[plots]"') from error
     rgb = _reduced(rgb)
     planes = lab_planes(rgb)
-    treatments = contrast_treatments(planes[..., 0])
+    treatments = {"Original": planes[..., 0]} | contrast_treatments(planes[..., 0])
     green_magenta = LinearSegmentedColormap.from_list("a", ["#00a878", "#f2f2f2", "#d4007f"])
     blue_yellow = LinearSegmentedColormap.from_list("b", ["#0061d1", "#f2f2f2", "#d9a800"])
 
@@ -91,7 +91,7 @@ def draw_exploration(rgb: np.ndarray, path: Path) -> None:
         axes.set_title(title)
         axes.axis("off")
 
-    grid = bottom.subplots(2, 4, height_ratios=(tall, 2.6))
+    grid = bottom.subplots(2, len(treatments), height_ratios=(tall, 2.6))
     for column, (name, gray) in enumerate(treatments.items()):
         picture, histogram = grid[:, column]
         picture.imshow(gray, cmap="gray", vmin=0, vmax=1)
@@ -109,12 +109,8 @@ def draw_exploration(rgb: np.ndarray, path: Path) -> None:
         if column == len(treatments) - 1:
             cumulative.set_ylabel("pixels up to this lightness, %", color="red")
 
-    partial = path.with_name(f".exploration-{os.getpid()}.tmp")
-    try:
-        figure.savefig(partial, format="png", metadata={"Title": FIGURE_TITLE})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Title": FIGURE_TITLE})
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from torch import Tensor
 from pix2pix.errors import UserError
 from pix2pix.files import replacing
 
-TILE = 192
-GAP = 8
+TILE = 224
+GAP = 12
+EACH = 4  # photos a group in a verdict
 CAPTION = 22
 
 
@@ -38,6 +40,34 @@ def draw_sheet(columns: list[tuple[str, Tensor]], captions: list[dict[str, str]]
             draw.text((left + TILE / 2, top + TILE + 3), words, fill="black", font=font, anchor="mt")
     with replacing(path) as temporary:
         sheet.save(temporary)
+
+
+def draw_verdict(
+    scores: dict[str, dict[str, Tensor]], pictures: Callable[[list[int]], list[tuple[str, Tensor]]], path: Path
+) -> None:
+    """What SSIM tells and what it does not, as gray / fake / real: `pictures(rows)` gives the columns of these photos.
+
+    The rows: the first photos; those with the lowest SSIM; those of the lower SSIM half whose colours are most to the
+    point (PSNR highest above gray's), which look right all the same; and those of the upper half whose colours are
+    most beside it.
+    """
+    similarity = scores["model"]["ssim"]
+    gain = scores["model"]["psnr"] - scores["gray"]["psnr"]
+    order = similarity.argsort().tolist()
+    lower, upper = order[: len(order) // 2], order[len(order) // 2 :]
+    groups = {
+        "as they come": list(range(len(order))),
+        "lowest SSIM": order,
+        "low SSIM, colours right": sorted(lower, key=lambda row: -gain[row]),
+        "high SSIM, colours wrong": sorted(upper, key=lambda row: gain[row]),
+    }
+    rows, captions = [], []
+    for group, members in groups.items():
+        for row in members[:EACH]:
+            rows.append(row)
+            words = f"SSIM {similarity[row]:.3f}, PSNR {gain[row]:+.1f} dB to gray"
+            captions.append({"gray": group, "fake": words})
+    draw_sheet(pictures(rows), captions, path)
 
 
 def draw_curves(history: list[dict[str, Any]], path: Path) -> None:

@@ -17,6 +17,7 @@ from pix2pix.device import choose_device
 from pix2pix.photos import to_rgb
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
+STRIP = 256  # rows that are converted at a time, so that a large photo needs little more memory than itself
 
 
 def predict_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -> Tensor:
@@ -65,12 +66,12 @@ class Colorizer:
     @torch.inference_mode()
     def colorize(self, image: Image.Image) -> Image.Image:
         """Any Pillow image to an RGB image of the same size; what colours it has are replaced."""
-        pixels = np.array(to_rgb(image))
-        photo = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device)
-        lightness, _ = to_lab(photo)
+        photo = torch.from_numpy(np.array(to_rgb(image))).permute(2, 0, 1)[None]
+        lightness = torch.cat([to_lab(strip.to(self.device))[0] for strip in photo.split(STRIP, dim=2)], dim=2)
         ab = predict_ab(self.generator, lightness, self._working_size(image.height, image.width))
-        coloured = to_uint8(lab_to_rgb(join_lab(lightness, ab)))
-        return Image.fromarray(coloured[0].permute(1, 2, 0).cpu().numpy())
+        for rgb, part, colors in zip(*(tensor.split(STRIP, dim=2) for tensor in (photo, lightness, ab)), strict=True):
+            rgb.copy_(to_uint8(lab_to_rgb(join_lab(part, colors))))
+        return Image.fromarray(photo[0].permute(1, 2, 0).numpy())
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) with the short side at the generator's training size and the photo's aspect."""

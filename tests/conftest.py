@@ -1,0 +1,81 @@
+"""Shared fixtures: small real photos (cut from scikit-image's own) and the entry scripts run in this process."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_photos():
+    """Twelve colour photos (96, 128, 3) uint8 cut from four of scikit-image's."""
+    cuts = []
+    for photo in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket()):
+        cuts += [photo[top : top + 192 : 2, 40 : 40 + 256 : 2] for top in (0, 50, 100)]
+    assert all(cut.shape == (96, 128, 3) for cut in cuts)
+    return cuts
+
+
+@pytest.fixture
+def photo_folder(tmp_path, real_photos):
+    """A folder of the twelve photos, as PNG and JPEG, some in a folder inside."""
+    folder = tmp_path / "photos"
+    (folder / "inner").mkdir(parents=True)
+    for number, photo in enumerate(real_photos):
+        name = f"{number:02d}.png" if number % 2 else f"inner/{number:02d}.jpg"
+        Image.fromarray(photo).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def batch(real_photos):
+    """The first four photos as uint8 (4, 3, 96, 128)."""
+    return torch.from_numpy(np.stack(real_photos[:4])).permute(0, 3, 1, 2).contiguous()
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """`run("train.py", "--stage", "gan")` in `tmp_path`: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+    def call(script, *words):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        output = capsys.readouterr()
+        return stop.value.code or 0, output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def refused(run):
+    """Like `run`, for bad input: asserts a non-zero exit and one `error:` line, and returns that line."""
+
+    def call(script, *words):
+        code, _, errors = run(script, *words)
+        lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+        assert code == 1 and len(lines) == 1, (code, errors)
+        assert "Traceback" not in errors
+        return lines[0]
+
+    return call
+
+
+def process(script, *words, cwd, **options):
+    """A real process of an entry script, or of a module with its own arguments, and its output."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *([str(ROOT / script)] if script.endswith(".py") else script.split()), *map(str, words)]
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    )

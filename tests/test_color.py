@@ -1,0 +1,72 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from skimage.color import lab2rgb, rgb2lab
+
+from pix2pix.color import join_lab, lab_to_rgb, lightness_to_gray, rgb_to_lab, split_lab
+
+
+@pytest.fixture(scope="module")
+def grid():
+    """Every fifth value of each channel, (1, 3, 2704, 52) in [0, 1]."""
+    values = np.arange(0, 256, 5) / 255
+    colors = np.stack(np.meshgrid(values, values, values, indexing="ij"), axis=-1).reshape(-1, 52, 3)
+    return torch.from_numpy(colors).permute(2, 0, 1)[None]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lab_is_scikit_images(grid, dtype):
+    lab = rgb_to_lab(grid.to(dtype))
+    expected = rgb2lab(grid[0].numpy(), channel_axis=0)
+    assert lab.dtype == dtype
+    assert np.abs(lab[0].numpy() - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_there_and_back_is_the_same_photo(grid, dtype):
+    assert (lab_to_rgb(rgb_to_lab(grid.to(dtype))) - grid).abs().max() < 1e-3
+
+
+def test_rgb_of_lab_is_scikit_images_inside_and_outside_the_gamut():
+    lab = torch.stack(
+        torch.meshgrid(*(torch.linspace(*ends, 21) for ends in [(0, 100), (-90, 90), (-90, 90)]), indexing="ij"), 0
+    )
+    lab = lab.reshape(1, 3, 21, 441).double()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-image warns of what lies outside
+        expected = lab2rgb(lab[0].numpy(), channel_axis=0)
+    assert np.abs(lab_to_rgb(lab)[0].numpy() - expected).max() < 1e-3
+
+
+def test_scaled_planes(grid):
+    lab = rgb_to_lab(grid)
+    lightness, ab = split_lab(lab)
+    assert torch.allclose(lightness, lab[:, :1] / 50 - 1) and torch.allclose(ab, lab[:, 1:] / 110)
+    assert lightness.min() >= -1.0001 and lightness.max() <= 1.0001 and ab.abs().max() < 1
+    assert torch.allclose(join_lab(lightness, ab), lab)
+
+
+def test_a_gray_level_has_its_lightness_not_its_level():
+    levels = torch.arange(256) / 255
+    lightness, ab = split_lab(rgb_to_lab(levels.expand(1, 3, 1, 256)))
+    assert (lightness[0, 0, 0, 128] + 1) * 50 == pytest.approx(53.585, abs=1e-2)  # CIE L* of sRGB gray 128, not 50.2
+    assert ab.abs().max() < 1e-3
+    assert torch.allclose(lightness_to_gray(lightness)[0, 0, 0], levels, atol=1e-5)
+
+
+def test_gradients_are_right_and_finite_everywhere():
+    inside = torch.rand(1, 3, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    assert torch.autograd.gradcheck(rgb_to_lab, inside.requires_grad_())
+    assert torch.autograd.gradcheck(lambda rgb: lab_to_rgb(rgb_to_lab(rgb)), inside)
+    corners = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3).T.reshape(1, 3, 1, 8).requires_grad_()
+    lab_to_rgb(rgb_to_lab(corners)).sum().backward()
+    assert corners.grad.isfinite().all()
+
+
+def test_autocast_does_not_round_colors(grid):
+    with torch.amp.autocast("cpu", dtype=torch.bfloat16):
+        lab = rgb_to_lab(grid.float())
+        back = lab_to_rgb(lab)
+    assert (back - grid).abs().max() < 1e-4

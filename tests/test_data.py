@@ -1,0 +1,119 @@
+import shutil
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pix2pix import data
+from pix2pix.data import ColorizationDataset, batches, choose_photos, epoch_order, prepare_photos, split_names
+from pix2pix.errors import UserError
+from pix2pix.photos import find_photos
+
+
+def prepare(folder, cache, size=32, workers=1):
+    return prepare_photos(find_photos([folder]), size, cache=cache, workers=workers)
+
+
+def test_photos_are_squashed_bicubically(photo_folder, tmp_path):
+    photo_set = prepare(photo_folder, tmp_path / "cache")
+    dataset = ColorizationDataset(photo_set)
+    assert len(dataset) == 12 and dataset[0].shape == (3, 32, 32) and dataset[0].dtype == torch.uint8
+    with Image.open(photo_folder / "01.png") as image:
+        expected = np.asarray(image.resize((32, 32), Image.Resampling.BICUBIC))
+    assert dataset.name(0) == "01.png" and np.array_equal(dataset[0].permute(1, 2, 0), expected)
+
+
+def test_a_cache_is_used_again_until_its_photos_change(photo_folder, tmp_path, monkeypatch):
+    prepare(photo_folder, tmp_path / "cache")
+    monkeypatch.setattr(data, "_build", lambda *_, **__: pytest.fail("built again"))
+    prepare(photo_folder, tmp_path / "cache")
+    with pytest.raises(pytest.fail.Exception, match="built again"):
+        prepare(photo_folder, tmp_path / "cache", size=48)
+    Image.new("RGB", (9, 9), "red").save(photo_folder / "01.png")
+    with pytest.raises(pytest.fail.Exception, match="built again"):
+        prepare(photo_folder, tmp_path / "cache")
+
+
+def test_two_runs_may_build_one_cache_at_once(photo_folder, tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        sets = list(pool.map(lambda _: prepare(photo_folder, tmp_path / "cache", workers=0), range(2)))
+    assert np.array_equal(sets[0].pixels, sets[1].pixels) and sets[0].pixels.any()
+    assert len(list((tmp_path / "cache").iterdir())) == 1  # no half-built folder is left
+
+
+def test_a_failed_build_leaves_nothing(photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "_decode", lambda task: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare(photo_folder, tmp_path / "cache", workers=0)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_without_room_on_the_disk_photos_are_decoded_each_time(photo_folder, tmp_path, monkeypatch, capsys):
+    cached = ColorizationDataset(prepare(photo_folder, tmp_path / "cache"))
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000, 990, 10))
+    small = ColorizationDataset(prepare(photo_folder, tmp_path / "elsewhere"))
+    assert "has no room" in capsys.readouterr().out
+    assert small.photo_set.pixels is None
+    order = [[3, 1, 2, 5], [0, 7, 6, 4]]
+    for one, other in zip(batches(small, order, workers=1), batches(cached, order), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_near_gray_photos_are_counted_and_not_trained_on(photo_folder, tmp_path):
+    Image.open(photo_folder / "01.png").convert("L").convert("RGB").save(photo_folder / "gray.png")
+    photo_set = prepare(photo_folder, tmp_path / "cache")
+    assert photo_set.near_gray == {"gray.png"}
+    training = ColorizationDataset(photo_set, photo_set.colored())
+    assert len(training) == 12 and "gray.png" not in [training.name(i) for i in range(12)]
+
+
+def test_a_broken_photo_is_named_and_left_out(photo_folder, tmp_path, capsys, real_photos):
+    for copy in range(20):
+        Image.fromarray(real_photos[0]).save(photo_folder / f"copy{copy}.png")
+    (photo_folder / "05x.png").write_bytes(b"\x89PNG\r\n nothing more")
+    photo_set = prepare(photo_folder, tmp_path / "cache")
+    assert list(photo_set.broken) == ["05x.png"] and len(photo_set.photos) == 32
+    assert "05x.png" in capsys.readouterr().out
+    dataset = ColorizationDataset(photo_set)
+    row = [dataset.name(i) for i in range(32)].index("07.png")  # behind the broken one
+    with Image.open(photo_folder / "07.png") as image:
+        assert np.array_equal(dataset[row].permute(1, 2, 0), data.squash(image, 32))
+
+
+def test_too_many_broken_photos_stop(photo_folder, tmp_path):
+    (photo_folder / "bad.png").write_text("words")
+    with pytest.raises(UserError, match=r"1 of 13 photos are broken, more than 5%"):
+        prepare(photo_folder, tmp_path / "cache")
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "bad.png").write_text("words")
+    with pytest.raises(UserError, match=r"none of the 1 photos can be read.*bad\.png"):
+        prepare(tmp_path / "only", tmp_path / "cache")
+
+
+def test_an_epoch_is_a_shuffle_of_whole_batches():
+    order = epoch_order(11, 4, seed=5, epoch=0)
+    flat = [index for indices in order for index in indices]
+    assert [len(indices) for indices in order] == [4, 4]
+    assert len(set(flat)) == 8 and set(flat) <= set(range(11)) and flat != sorted(flat)
+    assert order == epoch_order(11, 4, seed=5, epoch=0)
+    assert order != epoch_order(11, 4, seed=5, epoch=1) and order != epoch_order(11, 4, seed=6, epoch=0)
+
+
+def test_a_split_is_the_same_for_the_same_seed_and_shares_nothing():
+    names = [f"{number}.jpg" for number in range(20)]
+    train, validation = split_names(names, validation=5, seed=98)
+    assert len(validation) == 5 and sorted(train + validation) == sorted(names)
+    assert (train, validation) == split_names(names[::-1], validation=5, seed=98)
+    assert validation != split_names(names, validation=5, seed=99)[1]
+
+
+def test_a_photo_that_is_gone_is_named(photo_folder):
+    chosen = choose_photos([photo_folder], ["inner/02.jpg", "01.png"])
+    assert [photo.name for photo in chosen] == ["inner/02.jpg", "01.png"]
+    (photo_folder / "01.png").unlink()
+    with pytest.raises(UserError, match=r"1 of the run's photos are no longer in .*: 01\.png"):
+        choose_photos([photo_folder], ["inner/02.jpg", "01.png"])

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from pix2pix.metrics import colorfulness, psnr, ssim
+
+
+@pytest.fixture
+def pair(batch):
+    noise = torch.randint(-40, 40, batch.shape, generator=torch.Generator().manual_seed(0))
+    return (batch + noise).clamp(0, 255).to(torch.uint8), batch
+
+
+def as_array(photo):
+    return photo.permute(1, 2, 0).numpy()
+
+
+def test_ssim_is_scikit_images(pair):
+    expected = [
+        structural_similarity(as_array(a), as_array(b), channel_axis=-1, data_range=255)
+        for a, b in zip(*pair, strict=True)
+    ]
+    assert ssim(*pair).tolist() == pytest.approx(expected, abs=1e-9)
+    assert ssim(pair[1], pair[1]).tolist() == pytest.approx([1] * 4)
+
+
+def test_psnr_is_scikit_images(pair):
+    expected = [peak_signal_noise_ratio(as_array(b), as_array(a), data_range=255) for a, b in zip(*pair, strict=True)]
+    assert psnr(*pair).tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_colorfulness_is_hasler_and_susstrunks(batch):
+    for photo, value in zip(batch, colorfulness(batch).tolist(), strict=True):
+        r, g, b = as_array(photo).astype(np.float64).transpose(2, 0, 1)
+        rg, yb = r - g, 0.5 * (r + g) - b
+        expected = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
+        assert value == pytest.approx(expected)
+
+
+def test_colorfulness_by_hand():
+    red = torch.tensor([255, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    assert colorfulness(red).item() == pytest.approx(0.3 * np.hypot(255, 127.5))
+    assert colorfulness(torch.full((1, 3, 4, 4), 77, dtype=torch.uint8)).item() == 0

@@ -1,0 +1,82 @@
+import os
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pix2pix.errors import UserError
+from pix2pix.photos import find_photos, read_photo
+
+
+def test_a_folder_is_searched_recursively_and_sorted(photo_folder):
+    (photo_folder / "notes.txt").write_text("no photo")
+    names = [photo.name for photo in find_photos([photo_folder])]
+    assert len(names) == 12 and names == sorted(names)
+    assert names[0] == "01.png" and names[-1] == "inner/10.jpg"
+
+
+def test_links_in_a_circle_and_pipes_are_passed_over(photo_folder):
+    (photo_folder / "inner" / "again").symlink_to(photo_folder)
+    os.mkfifo(photo_folder / "pipe.jpg")
+    assert len(find_photos([photo_folder])) == 12
+
+
+def test_a_tar_gives_the_same_photos_as_its_folder(photo_folder, tmp_path):
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        tar.add(photo_folder, arcname=".")
+    in_tar, in_folder = find_photos([tmp_path / "photos.tar"]), find_photos([photo_folder])
+    assert [photo.name.removeprefix("./") for photo in in_tar] == [photo.name for photo in in_folder]
+    for one, other in zip(in_tar, in_folder, strict=True):
+        assert np.array_equal(read_photo(one), read_photo(other))
+
+
+def test_names_of_two_sources_are_told_apart(photo_folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "other" / "01.png")
+    names = {photo.name for photo in find_photos([photo_folder, tmp_path / "other"])}
+    assert {"photos/01.png", "other/01.png"} <= names and len(names) == 13
+    with pytest.raises(UserError, match="two photos are called"):
+        find_photos([photo_folder, photo_folder])
+
+
+def test_a_photo_is_turned_upright(tmp_path, real_photos):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned a quarter to the right
+    Image.fromarray(real_photos[0]).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(np.asarray(read_photo(tmp_path / "turned.png")), np.rot90(real_photos[0], -1))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1"])
+def test_every_mode_becomes_rgb(tmp_path, real_photos, mode):
+    suffix = "tif" if mode == "CMYK" else "png"
+    Image.fromarray(real_photos[0]).convert(mode).save(tmp_path / f"photo.{suffix}")
+    image = read_photo(tmp_path / f"photo.{suffix}")
+    assert image.mode == "RGB" and image.size == (128, 96)
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    assert np.abs(np.asarray(read_photo(tmp_path / "deep.png"))[..., 0] - ramp / 257).max() <= 0.5
+
+
+def test_what_cannot_be_read_is_named(tmp_path, real_photos):
+    (tmp_path / "words.jpg").write_text("this is no photo")
+    Image.fromarray(real_photos[0]).save(tmp_path / "whole.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:900])
+    (tmp_path / "empty.png").touch()
+    for name in ("words.jpg", "cut.jpg", "empty.png", "missing.jpg"):
+        with pytest.raises(UserError, match=name):
+            read_photo(tmp_path / name)
+
+
+def test_bad_sources_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("words")
+    with pytest.raises(UserError, match=r"no photos in .*empty"):
+        find_photos([tmp_path / "empty"])
+    with pytest.raises(UserError, match=r"there is no .*nowhere"):
+        find_photos([tmp_path / "nowhere"])
+    with pytest.raises(UserError, match=r"notes\.txt is neither a folder"):
+        find_photos([tmp_path / "notes.txt"])
