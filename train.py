@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-from collections.abc import Callable
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -94,15 +95,16 @@ def main() -> None:
     if world.size > 1:
         start_process_group(device)
 
-    def say(text: str) -> None:
-        if world.is_main:
-            print(text, flush=True)
+    if not world.is_main:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
 
     saved = None
     if args.resume is not None:
         config = read_config(args.resume)
         check_unchanged(args, config)
         saved = load_training(args.resume / "last.pt")
+        if saved["stage"] != config["stage"]:
+            raise UserError(f"{args.resume / 'last.pt'} is of stage {saved['stage']}, its run of {config['stage']}")
         split = read_split(args.resume)
         run = args.resume
     else:
@@ -113,13 +115,15 @@ def main() -> None:
     if recipe.batch_size % world.size:
         raise UserError(f"the batch of {recipe.batch_size} cannot be shared out to {world.size} processes")
     precision = choose_precision(device, config["precision"])
-    say(f"device {device}, precision {precision.name}: {precision.reason}")
+    print(f"device {device}, precision {precision.name}: {precision.reason}")
 
     with main_first(world):
-        training, validation = open_data(args, config, split, say)
+        training, validation = open_data(args, config, split)
+    told = about(config, training)
     torch.manual_seed(settings.seed)
     if saved is None:
         generator = first_generator(config)
+        print(f"starting from {config.get('start') or config['encoder'] + ' encoder weights'}")
         if world.is_main:
             run = create_run(args.runs, settings.stage)
             write_json(run / "config.json", config)
@@ -141,16 +145,16 @@ def main() -> None:
             forget_after(run / "history.jsonl", state.step)
             forget_after(run / "steps.jsonl", state.step)
         if state.epoch == recipe.epochs:
-            say(f"{run} is finished: all {recipe.epochs} epochs are done")
+            print(f"{run} is finished: all {recipe.epochs} epochs are done")
             return
-    say(f"run {run}: {settings.stage}, epoch {state.epoch + 1} of {recipe.epochs}, step {state.step}")
+    print(f"run {run}: {settings.stage}, epoch {state.epoch + 1} of {recipe.epochs}, step {state.step}")
     stopped_by = train(
         settings,
         state,
         training,
         validation,
         run=run,
-        about=about(config, training),
+        about=told,
         device=device,
         precision=precision,
         world=world,
@@ -158,9 +162,9 @@ def main() -> None:
         tensorboard=args.tensorboard,
     )
     if stopped_by is not None:
-        say(f"stopped at step {state.step}; go on with: python train.py --resume {run}")
+        print(f"stopped at step {state.step}; go on with: python train.py --resume {run}")
         raise SystemExit(128 + stopped_by)
-    say(f"finished; colour a photo with: python colorize.py photo.jpg --weights {run}")
+    print(f"finished; colour a photo with: python colorize.py photo.jpg --weights {run}")
 
 
 def describe_run(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -239,7 +243,7 @@ def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:
 
 
 def open_data(
-    args: argparse.Namespace, config: dict[str, Any], split: dict[str, list[str]], say: Callable[[str], None]
+    args: argparse.Namespace, config: dict[str, Any], split: dict[str, list[str]]
 ) -> tuple[ColorizationDataset, ColorizationDataset]:
     """The training photos and those validation photos that are scored after every epoch."""
     recipe, size = config["hyperparameters"], config["size"]
@@ -251,7 +255,7 @@ def open_data(
     val_names = split["validation"][:WATCHED]
     val_set = prepare_photos(choose_photos(val_sources, val_names), size, label="validation photos", **where)
     training, validation = ColorizationDataset(train_set, train_set.colored()), ColorizationDataset(val_set)
-    say(
+    print(
         f"{len(training)} photos to train on ({len(train_set.near_gray)} near-gray and {len(train_set.broken)} broken "
         f"left out), {len(split['validation'])} to validate on, {len(validation)} of them after every epoch"
     )

@@ -89,6 +89,7 @@ def batches(
         batch_sampler=indices,
         num_workers=workers,
         pin_memory=pin_memory,
+        generator=torch.Generator(),  # its own, so that the global random state does not depend on restarts
         multiprocessing_context="spawn" if workers else None,
     )
     return iter(loader)

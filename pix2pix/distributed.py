@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 import torch.distributed.nn.functional as dist_autograd
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -96,7 +95,9 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
 
 
 def synchronize_batch_norm(network: nn.Module) -> None:

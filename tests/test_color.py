@@ -30,10 +30,8 @@ def test_there_and_back_is_the_same_photo(grid, dtype):
 
 
 def test_rgb_of_lab_is_scikit_images_inside_and_outside_the_gamut():
-    lab = torch.stack(
-        torch.meshgrid(*(torch.linspace(*ends, 21) for ends in [(0, 100), (-90, 90), (-90, 90)]), indexing="ij"), 0
-    )
-    lab = lab.reshape(1, 3, 21, 441).double()
+    lightness, chroma = torch.linspace(0, 100, 21), torch.linspace(-90, 90, 21)
+    lab = torch.cartesian_prod(lightness, chroma, chroma).T.reshape(1, 3, 21, 441).double()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-image warns of what lies outside
         expected = lab2rgb(lab[0].numpy(), channel_axis=0)

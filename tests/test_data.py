@@ -117,3 +117,11 @@ def test_a_photo_that_is_gone_is_named(photo_folder):
     (photo_folder / "01.png").unlink()
     with pytest.raises(UserError, match=r"1 of the run's photos are no longer in .*: 01\.png"):
         choose_photos([photo_folder], ["inner/02.jpg", "01.png"])
+
+
+def test_worker_processes_build_the_same_cache(photo_folder, tmp_path, monkeypatch):
+    alone = prepare(photo_folder, tmp_path / "one", workers=0)
+    monkeypatch.setattr(data, "IN_PROCESS", 0)
+    together = prepare(photo_folder, tmp_path / "two", workers=2)
+    assert np.array_equal(alone.pixels, together.pixels)
+    assert [photo.name for photo in alone.photos] == [photo.name for photo in together.photos]

@@ -1,0 +1,137 @@
+import os
+import pickle
+import resource
+
+import pytest
+import torch
+
+from pix2pix import checkpoint
+from pix2pix.checkpoint import (
+    create_run,
+    find_generator,
+    latest_run,
+    load_generator,
+    load_training,
+    read_config,
+    save_generator,
+    save_training,
+)
+from pix2pix.errors import UserError
+from pix2pix.unet import GeneratorConfig, UNetGenerator
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small generator that has seen a batch, and its file."""
+    torch.manual_seed(0)
+    network = UNetGenerator(GeneratorConfig(decoder_widths=(32, 16, 8, 8))).train()
+    network(torch.rand(2, 1, 64, 64))
+    path = tmp_path_factory.mktemp("saved") / "generator.pt"
+    save_generator(path, network.eval(), size=128, about={"stage": "pretrain", "results": {"psnr": 20.5}})
+    return network, path
+
+
+def test_a_generator_file_gives_back_the_network(saved):
+    network, path = saved
+    loaded = load_generator(path)
+    assert loaded.network.config == network.config and loaded.size == 128
+    assert loaded.about == {"stage": "pretrain", "results": {"psnr": 20.5}}
+    lightness = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(loaded.network.eval()(lightness), network(lightness), atol=2e-3)  # fp16 in the file
+    assert path.stat().st_size < 2.1 * sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_foreign_and_damaged_files_are_refused(saved, tmp_path):
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
+    (tmp_path / "words.pt").write_text("words")
+    (tmp_path / "empty.pt").touch()
+    whole = saved[1].read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    content = torch.load(saved[1], weights_only=True)
+    torch.save(content | {"format": 99}, tmp_path / "newer.pt")
+    torch.save(content | {"shape": {"decoder_widths": [8, 8, 8, 8]}}, tmp_path / "misfit.pt")
+    (tmp_path / "folder.pt").mkdir()
+    expected = {
+        "other": "another program's file",
+        "words": "damaged",
+        "empty": "damaged",
+        "cut": "damaged",
+        "newer": "format 99, newer",
+        "misfit": "do not fit",
+        "folder": "is a folder",
+        "gone": "there is no",
+    }
+    for name, reason in expected.items():
+        with pytest.raises(UserError, match=reason) as caught:
+            load_generator(tmp_path / f"{name}.pt")
+        assert f"{name}.pt" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_that_would_run_code_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    torch.save({"kind": checkpoint.GENERATOR, "format": 1, "weights": Evil()}, tmp_path / "evil.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Evil()))
+    for name in ("evil.pt", "plain.pt"):
+        with pytest.raises(UserError, match=name):
+            load_generator(tmp_path / name)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_the_two_kinds_of_file_are_told_apart(saved, tmp_path):
+    save_training(tmp_path / "last.pt", {"stage": "gan", "step": 3})
+    assert load_training(tmp_path / "last.pt")["step"] == 3
+    with pytest.raises(UserError, match=r"is a pix2pix training checkpoint.*use .*generator\.pt"):
+        load_generator(tmp_path / "last.pt")
+    with pytest.raises(UserError, match="is a pix2pix generator, not"):
+        load_training(saved[1])
+
+
+def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):
+    save_training(tmp_path / "last.pt", {"step": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*last\.pt .*before is unchanged"):
+            save_training(tmp_path / "last.pt", {"step": 2, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert load_training(tmp_path / "last.pt")["step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_runs_are_numbered(tmp_path):
+    runs = tmp_path / "runs"
+    assert [create_run(runs, stage).name for stage in ("pretrain", "gan", "gan")] == [
+        "001-pretrain",
+        "002-gan",
+        "003-gan",
+    ]
+    assert latest_run(runs) is None
+    for name in ("001-pretrain", "002-gan"):
+        (runs / name / "generator.pt").touch()
+    assert latest_run(runs) == runs / "002-gan" and latest_run(runs, "pretrain") == runs / "001-pretrain"
+    (runs / "notes").mkdir()
+    (runs / "1000-gan").mkdir()
+    assert create_run(runs, "gan").name == "1001-gan"
+    with pytest.raises(UserError, match="notes is not the folder of a run"):
+        read_config(runs / "notes")
+
+
+def test_which_generator_is_taken(tmp_path, monkeypatch):
+    shipped, runs = tmp_path / "shipped.pt", tmp_path / "runs"
+    monkeypatch.setattr(checkpoint, "SHIPPED_GENERATOR", shipped)
+    with pytest.raises(UserError, match="no weights"):
+        find_generator(None, runs=runs)
+    run = create_run(runs, "gan")
+    (run / "generator.pt").touch()
+    assert find_generator(None, runs=runs) == run / "generator.pt"
+    shipped.touch()
+    assert find_generator(None, runs=runs) == shipped
+    assert find_generator(None, runs=runs, prefer_run=True) == run / "generator.pt"
+    assert find_generator(run, runs=runs) == run / "generator.pt"
+    with pytest.raises(UserError, match=r"no generator\.pt in"):
+        find_generator(tmp_path, runs=runs)
