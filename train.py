@@ -94,7 +94,6 @@ def main() -> None:
     device = choose_device(f"cuda:{world.local_rank}" if world.size > 1 and torch.cuda.is_available() else args.device)
     if world.size > 1:
         start_process_group(device)
-
     if not world.is_main:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
 
@@ -117,21 +116,20 @@ def main() -> None:
     precision = choose_precision(device, config["precision"])
     print(f"device {device}, precision {precision.name}: {precision.reason}")
 
-    with main_first(world):
-        training, validation = open_data(args, config, split)
-    told = about(config, training)
     torch.manual_seed(settings.seed)
     if saved is None:
         generator = first_generator(config)
         print(f"starting from {config.get('start') or config['encoder'] + ' encoder weights'}")
+    else:
+        generator = UNetGenerator()
+    with main_first(world):
+        training, validation = open_data(args, config, split)
+    if saved is None:
+        run = args.runs
         if world.is_main:
             run = create_run(args.runs, settings.stage)
             write_json(run / "config.json", config)
             write_json(run / "split.json", split)
-        else:
-            run = args.runs
-    else:
-        generator = UNetGenerator()
     state = create_state(
         settings,
         generator,
@@ -154,7 +152,7 @@ def main() -> None:
         training,
         validation,
         run=run,
-        about=told,
+        about=about(config, training),
         device=device,
         precision=precision,
         world=world,
@@ -213,6 +211,8 @@ def describe_run(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, li
             others = [photo.name for photo in find_photos(args.val_data)]
             val_names = split_names(others, validation=len(others), seed=config["seed"])[1]
         else:
+            if len(names) < 2:
+                raise UserError(f"{names[0]} is the only photo; give at least two, one to train on and one to validate")
             count = min(MOST_VALIDATION, max(1, len(names) // 4))
             train_names, val_names = split_names(names, validation=count, seed=config["seed"])
     return config, {"train": train_names, "validation": val_names}
@@ -268,8 +268,11 @@ def open_data(
 
 
 def first_generator(config: dict[str, Any]) -> UNetGenerator:
+    """The generator a new run starts from; for the GAN stage its origin is noted in `config`."""
     if config["stage"] == "gan":
-        return load_generator(Path(config["start"]) / "generator.pt").network
+        loaded = load_generator(Path(config["start"]) / "generator.pt")
+        config["started_from"] = loaded.about
+        return loaded.network
     generator = UNetGenerator()
     load_encoder_weights(generator.encoder, config["encoder"])
     return generator
@@ -280,10 +283,8 @@ def about(config: dict[str, Any], training: ColorizationDataset) -> dict[str, An
     told = {name: config[name] for name in ("stage", "recipe", "hyperparameters", "size", "seed", "versions")}
     told["data"] = {"sources": [Path(path).name for path in config["data"]], "training_photos": len(training)}
     if config["stage"] == "gan":
-        told["started_from"] = load_generator(Path(config["start"]) / "generator.pt").about
-    else:
-        told["encoder"] = Path(config["encoder"]).name
-    return told
+        return told | {"started_from": config["started_from"]}
+    return told | {"encoder": Path(config["encoder"]).name}
 
 
 def forget_after(path: Path, step: int) -> None:

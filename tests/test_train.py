@@ -1,0 +1,134 @@
+"""train.py's bad input: one clear line, a non-zero exit, and nothing left behind."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+
+from pix2pix import coco, training
+from pix2pix.checkpoint import load_training
+from pix2pix.errors import UserError
+
+SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 1, "--cache", "cache", "--encoder", "none")
+
+
+@pytest.fixture
+def pretrained(run, photo_folder, tmp_path):
+    assert run("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL)[0] == 0
+    return tmp_path / "runs" / "001-pretrain"
+
+
+def test_photos_that_cannot_be_used(refused, photo_folder, tmp_path):
+    def line(*data, more=()):
+        return refused("train.py", "--stage", "pretrain", *SMALL, "--data", *data, *more)
+
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "a.txt").write_text("words")
+    (tmp_path / "broken").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "broken" / name).write_text("words")
+    (tmp_path / "one.txt").write_text("words")
+    assert "there is no nowhere" in line("nowhere")
+    assert "no photos in empty" in line("empty")
+    assert "no photos in words" in line("words")
+    assert "none of the 1 photos can be read" in line("broken")
+    assert "one.txt is neither a folder" in line("one.txt")
+    assert "less than one batch of 64" in line(photo_folder, more=("--batch-size", 64))
+    Image.new("L", (20, 20), 90).save(tmp_path / "empty" / "gray.png")
+    assert "the only photo" in line("empty")
+    assert "0 photos are less than one batch" in line("empty", more=("--val-data", photo_folder))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_data_the_coco_sample_is_taken(run, refused, photo_folder, tmp_path, monkeypatch):
+    def no_network(cache):
+        raise UserError("cannot download the COCO sample (no network); give your own photos with --data FOLDER")
+
+    monkeypatch.setattr(coco, "download_coco_sample", no_network)
+    assert "--data FOLDER" in refused("train.py", "--stage", "pretrain", *SMALL)
+    monkeypatch.setattr(coco, "download_coco_sample", lambda cache: photo_folder)
+    monkeypatch.setattr(coco, "REPORT_PHOTOS", 12)
+    monkeypatch.setattr(coco, "REPORT_TRAIN", 9)
+    assert run("train.py", "--stage", "pretrain", *SMALL)[0] == 0
+    split = json.loads((tmp_path / "runs" / "001-pretrain" / "split.json").read_text())
+    assert split["train"], split["validation"] == coco.report_split([*split["train"], *split["validation"]])
+
+
+def test_checkpoints_that_cannot_be_used(refused, run, pretrained, tmp_path):
+    assert "no pretraining in elsewhere" in refused("train.py", "--stage", "gan", "--runs", "elsewhere")
+    assert "nowhere is not the folder of a run" in refused("train.py", "--stage", "gan", "--from", "nowhere")
+    assert "nowhere is not the folder of a run" in refused("train.py", "--resume", "nowhere")
+    copy = shutil.copytree(pretrained, tmp_path / "copy")
+    (copy / "last.pt").unlink()
+    assert "there is no copy/last.pt" in refused("train.py", "--resume", "copy")
+    (copy / "last.pt").write_text("words")
+    assert "copy/last.pt cannot be read" in refused("train.py", "--resume", "copy")
+    torch.save({"model": torch.zeros(2)}, copy / "last.pt")
+    assert "another program's file" in refused("train.py", "--resume", "copy")
+    shutil.copy(pretrained / "generator.pt", copy / "last.pt")
+    assert "not a pix2pix training checkpoint" in refused("train.py", "--resume", "copy")
+    shutil.copy(pretrained / "last.pt", copy / "last.pt")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"stage": "gan"}))
+    assert "is of stage pretrain" in refused("train.py", "--resume", "copy")
+    (pretrained / "generator.pt").write_text("words")
+    assert "generator.pt cannot be read" in refused("train.py", "--stage", "gan", *SMALL)
+    assert not (tmp_path / "runs" / "002-gan").exists()
+
+
+def test_a_resume_with_changed_flags(refused, run, pretrained, photo_folder):
+    run_flags = ("train.py", "--resume", pretrained, "--cache", "cache")
+    for flag, value in (("--batch-size", 8), ("--stage", "gan"), ("--epochs", 7), ("--lr", 0.5), ("--seed", 3)):
+        line = refused(*run_flags, flag, value)
+        assert "a resume keeps the run's settings" in line and flag in line and str(value) in line
+    assert "--plain-resize" in refused(*run_flags, "--plain-resize")
+    assert "--data" in refused(*run_flags, "--data", "elsewhere")
+    assert run(*run_flags, "--batch-size", 4, "--data", photo_folder, "--stage", "pretrain")[0] == 0  # unchanged
+
+
+def test_devices_and_encoders_that_are_not_there(refused, photo_folder, tmp_path):
+    start = ("train.py", "--stage", "pretrain", "--data", photo_folder)
+    assert "'cuda:99' is not there" in refused(*start, "--device", "cuda:99")
+    assert "'toaster' is not there" in refused(*start, "--device", "toaster")
+    assert "needs a CUDA GPU" in refused(*start, "--device", "cpu", "--precision", "fp16")
+    assert "no encoder weights at gone.pth" in refused(*start, "--encoder", "gone.pth", "--cache", "cache")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_wrong_words_show_the_usage(run):
+    for words in ([], ["--stage", "pretrain", "--batch-size", "0"], ["--stage", "pretrain", "--size", "8"]):
+        code, _, errors = run("train.py", *words)
+        assert code == 2 and "usage:" in errors
+
+
+def test_a_full_disk_stops_with_a_line_and_keeps_the_last_checkpoint(run, photo_folder, tmp_path, monkeypatch):
+    save, calls = torch.save, []
+
+    def full(content, path):
+        calls.append(path)
+        if len(calls) > 1:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        save(content, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    code, _, errors = run("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL)
+    assert code == 1 and errors.count("error:") == 1 and "No space left on device" in errors
+    monkeypatch.undo()
+    folder = tmp_path / "runs" / "001-pretrain"
+    assert load_training(folder / "last.pt")["step"] == 0
+    assert not list(folder.glob(".*"))
+
+
+def test_broken_and_near_gray_photos_are_counted(run, photo_folder, real_photos):
+    for number in range(30):
+        Image.fromarray(real_photos[number % 12]).save(photo_folder / f"more{number}.png")
+    Image.fromarray(real_photos[0]).convert("L").save(photo_folder / "inner" / "gray.png")
+    (photo_folder / "broken.jpg").write_text("words")
+    code, output, _ = run("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL, "--seed", 1)
+    assert code == 0 and "broken.jpg" in output
+    assert "near-gray" in output and "broken left out" in output
+    assert training.SAMPLES == 5
