@@ -31,7 +31,8 @@ from pix2pix.files import read_json_lines, replacing, write_json
 from pix2pix.losses import GAN_LOSSES
 from pix2pix.photos import find_photos
 from pix2pix.recipes import RECIPES, STAGES, Recipe
-from pix2pix.training import Settings, create_state, train
+from pix2pix.state import Settings, create_state
+from pix2pix.training import train
 from pix2pix.unet import UNetGenerator, load_encoder_weights
 
 CROP_SOURCE = 256  # photos are cached at least this large where crops are taken from them

@@ -63,9 +63,9 @@ def draw_verdict(
     }
     rows, captions = [], []
     for group, members in groups.items():
-        for row in members[:EACH]:
+        for row in [row for row in members if row not in rows][:EACH]:
             rows.append(row)
-            words = f"SSIM {similarity[row]:.3f}, PSNR {gain[row]:+.1f} dB to gray"
+            words = f"SSIM {similarity[row]:.3f}, {gain[row]:+.1f} dB over gray"
             captions.append({"gray": group, "fake": words})
     draw_sheet(pictures(rows), captions, path)
 

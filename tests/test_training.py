@@ -18,7 +18,8 @@ from pix2pix.errors import UserError
 from pix2pix.evaluation import eval_mode, means, score
 from pix2pix.photos import find_photos
 from pix2pix.recipes import RECIPES, Recipe
-from pix2pix.training import Settings, create_state, validation_score
+from pix2pix.state import Settings, create_state
+from pix2pix.training import validation_score
 from pix2pix.unet import UNetGenerator
 
 CPU = torch.device("cpu")
