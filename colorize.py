@@ -21,7 +21,6 @@ from pix2pix.inference import Colorizer
 from pix2pix.photos import PHOTO_SUFFIXES, find_photos, read_photo
 
 SUFFIX = "-colorized"
-WRITTEN_AS = {".bmp": ".png", ".gif": ".png"}  # formats that are not worth writing to
 SAVE_OPTIONS = {
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
@@ -101,10 +100,10 @@ def plan(sources: list[Path], output: Path | None) -> tuple[list[tuple[Path, Pat
 
 def target_of(source: Path, name: Path, output: Path | None) -> Path:
     """Beside the photo as NAME-colorized, or under the folder `output` with the photo's own name."""
-    suffix = WRITTEN_AS.get(name.suffix.lower(), name.suffix)
+    added = ".png" if name.suffix.lower() == ".gif" else ""  # a GIF has too few colours
     if output is None:
-        return source.with_name(f"{source.stem}{SUFFIX}{suffix}")
-    return output / name.with_suffix(suffix)
+        return source.with_name(f"{source.stem}{SUFFIX}{source.suffix}{added}")
+    return output / f"{name}{added}"
 
 
 def colorize_file(colorizer: Colorizer, source: Path, target: Path) -> None:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import torch
 
+from pix2pix.cache import prepare_photos, refuse_broken
 from pix2pix.checkpoint import find_generator, load_generator, read_config, read_split
 from pix2pix.coco import download_coco_sample, report_split
-from pix2pix.data import ColorizationDataset, choose_photos, count_cores, prepare_photos
+from pix2pix.data import ColorizationDataset, choose_photos, count_cores
 from pix2pix.device import choose_device
 from pix2pix.errors import run_script
 from pix2pix.evaluation import means, score
@@ -40,8 +41,8 @@ def parse_args() -> argparse.Namespace:
     add("--cache", type=Path, default=Path("~/.cache/pix2pix"), help="where decoded photos and downloads are kept")
     add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
     args = parser.parse_args()
-    if args.photo_size < 32:
-        parser.error("--photo-size must be at least 32")
+    if args.photo_size < 32 or args.workers < 0:
+        parser.error("--photo-size must be at least 32 and --workers at least 0")
     args.cache = args.cache.expanduser()
     return args
 
@@ -55,7 +56,10 @@ def main() -> None:
     photo_set = prepare_photos(
         photos, args.photo_size, cache=args.cache, workers=args.workers, label="validation photos"
     )
+    refuse_broken(photo_set)
     dataset = ColorizationDataset(photo_set)
+    output = args.output or (weights.parent if (weights.parent / "config.json").is_file() else Path()) / "evaluation"
+    output.mkdir(parents=True, exist_ok=True)
     print(f"{weights} on {len(dataset)} photos of {source}, at {args.photo_size}x{args.photo_size}")
 
     generator = loaded.network.to(device, memory_format=torch.channels_last).eval()
@@ -63,8 +67,6 @@ def main() -> None:
     table = means(scores)
     print(describe(table))
 
-    output = args.output or (weights.parent if (weights.parent / "config.json").is_file() else Path()) / "evaluation"
-    output.mkdir(parents=True, exist_ok=True)
     result = {
         "weights": str(weights),
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),

@@ -21,9 +21,10 @@ from typing import Any
 import torch
 
 import pix2pix
+from pix2pix.cache import prepare_photos, refuse_broken
 from pix2pix.checkpoint import create_run, latest_run, load_generator, load_training, read_config, read_split
 from pix2pix.coco import download_coco_sample, report_split
-from pix2pix.data import ColorizationDataset, choose_photos, count_cores, prepare_photos, split_names
+from pix2pix.data import ColorizationDataset, choose_photos, count_cores, split_names
 from pix2pix.device import PRECISIONS, choose_device, choose_precision
 from pix2pix.distributed import join_world, main_first, start_process_group
 from pix2pix.errors import UserError, run_script
@@ -39,7 +40,7 @@ CROP_SOURCE = 256  # photos are cached at least this large where crops are taken
 WATCHED = 256  # validation photos that are scored after every epoch
 MOST_VALIDATION = 3000  # of one's own photos, a quarter and at most this many
 
-# Flags that define a run: a resume takes them from the run. The name in config.json is the flag's.
+# Flags that define a run: a resume takes them from the run and refuses others.
 RUN_FLAGS = ("stage", "data", "val_data", "recipe", "size", "plain_resize", "encoder", "start", "seed", "log_every")
 RUN_FLAGS += ("precision", "epochs", "batch_size", "lr", "lambda_l1", "gan_loss", "spectral_norm")
 RECIPE_FLAGS = {
@@ -50,6 +51,10 @@ RECIPE_FLAGS = {
     "gan_loss": "gan_loss",
     "spectral_norm": "spectral_norm",
 }
+FLAG_NAMES = {"start": "from"}
+GAN_FLAGS = ("start", "lambda_l1", "gan_loss", "spectral_norm")
+# Flags of the machine: a resume takes them from the run too, unless it is given others.
+PLACE_FLAGS = {"device": "auto", "workers": None, "cache": "~/.cache/pix2pix", "tensorboard": False}
 DEFAULTS = {"recipe": "default", "size": 256, "encoder": "imagenet", "seed": 98, "log_every": 250, "precision": "auto"}
 
 
@@ -74,63 +79,80 @@ def parse_args() -> argparse.Namespace:
     add("--seed", type=int, help="of the split, the order, the crops and new weights (default: 98)")
     add("--log-every", type=int, metavar="STEPS", help="steps between figures and printed losses (default: 250)")
     add("--precision", choices=PRECISIONS, help="default: auto, bf16 where the device computes in it")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    add("--workers", type=int, default=count_cores(), help="processes that decode photos (default: one a core)")
-    add("--cache", type=Path, default=Path("~/.cache/pix2pix"), help="where decoded photos and downloads are kept")
+    add("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    add("--workers", type=int, help="processes that decode photos (default: one a core)")
+    add("--cache", type=Path, help="where decoded photos and downloads are kept (default: ~/.cache/pix2pix)")
     add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
-    add("--tensorboard", action="store_true", help="write TensorBoard files into the run too")
+    add("--tensorboard", action="store_true", default=None, help="write TensorBoard files into the run too")
     args = parser.parse_args()
     if args.resume is None and args.stage is None:
         parser.error("give --stage pretrain, --stage gan or --resume RUN")
-    for name, least in (("epochs", 1), ("batch_size", 1), ("size", 32), ("log_every", 1)):
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            parser.error(f"--{name.replace('_', '-')} must be at least {least}")
-    args.cache = args.cache.expanduser()
+    least = {"epochs": 1, "batch_size": 1, "size": 32, "log_every": 1, "seed": 0, "workers": 0, "lambda_l1": 0}
+    for name, value in least.items():
+        if getattr(args, name) is not None and not getattr(args, name) >= value:
+            parser.error(f"--{name.replace('_', '-')} must be at least {value}")
+    if args.lr is not None and not 0 < args.lr < 1:
+        parser.error("--lr must be between 0 and 1")
+    foreign = ("encoder",) if args.stage == "gan" else GAN_FLAGS if args.stage == "pretrain" else ()
+    for name in foreign:
+        if getattr(args, name) is not None:
+            parser.error(f"--{FLAG_NAMES.get(name, name.replace('_', '-'))} does not belong to --stage {args.stage}")
+    if args.val_data and not args.data and args.stage == "pretrain":
+        parser.error("--val-data needs --data: which photos are to be trained on?")
     return args
 
 
 def main() -> None:
     args = parse_args()
     world = join_world()
-    device = choose_device(f"cuda:{world.local_rank}" if world.size > 1 and torch.cuda.is_available() else args.device)
+    earlier = read_config(args.resume) if args.resume is not None else {}
+    for name, default in PLACE_FLAGS.items():
+        if getattr(args, name) is None:
+            setattr(args, name, earlier.get(name, default))
+    args.workers = count_cores() if args.workers is None else args.workers
+    args.cache = Path(args.cache).expanduser().absolute()
+    if args.tensorboard:
+        check_tensorboard()
+    device = choose_device(args.device)
     if world.size > 1:
+        if device == torch.device("cuda"):
+            device = choose_device(f"cuda:{world.local_rank}")
         start_process_group(device)
     if not world.is_main:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
 
-    saved = None
+    saved, run = None, args.runs
     if args.resume is not None:
-        config = read_config(args.resume)
+        config, split, run = earlier, read_split(args.resume), args.resume
         check_unchanged(args, config)
-        saved = load_training(args.resume / "last.pt")
-        if saved["stage"] != config["stage"]:
-            raise UserError(f"{args.resume / 'last.pt'} is of stage {saved['stage']}, its run of {config['stage']}")
-        split = read_split(args.resume)
-        run = args.resume
+        saved = load_training(run / "last.pt")
+        if saved.get("stage") != config["stage"]:
+            raise UserError(f"{run / 'last.pt'} is of stage {saved.get('stage')}, its run of {config['stage']}")
     else:
         with main_first(world):
             config, split = describe_run(args)
-    recipe = Recipe(**config["hyperparameters"] | {"betas": tuple(config["hyperparameters"]["betas"])})
+    try:
+        recipe = Recipe(**config["hyperparameters"] | {"betas": tuple(config["hyperparameters"]["betas"])})
+    except (TypeError, KeyError):
+        raise UserError(f"{run / 'config.json'} has hyperparameters that this program does not know") from None
     settings = Settings(config["stage"], recipe, config["size"], config["seed"], config["log_every"])
     if recipe.batch_size % world.size:
         raise UserError(f"the batch of {recipe.batch_size} cannot be shared out to {world.size} processes")
+    if recipe.batch_size == 1 and settings.size < 64:
+        raise UserError("a batch of one photo needs --size 64 or more: batch normalisation wants more than one value")
     precision = choose_precision(device, config["precision"])
+    config["precision"] = precision.name
     print(f"device {device}, precision {precision.name}: {precision.reason}")
 
     torch.manual_seed(settings.seed)
     if saved is None:
-        generator = first_generator(config)
+        with main_first(world):
+            generator = first_generator(config)
         print(f"starting from {config.get('start') or config['encoder'] + ' encoder weights'}")
     else:
         generator = UNetGenerator()
     with main_first(world):
         training, validation = open_data(args, config, split)
-    if saved is None:
-        run = args.runs
-        if world.is_main:
-            run = create_run(args.runs, settings.stage)
-            write_json(run / "config.json", config)
-            write_json(run / "split.json", split)
     state = create_state(
         settings,
         generator,
@@ -138,11 +160,24 @@ def main() -> None:
         device=device,
         precision=precision,
     )
-    if saved is not None:
-        state.load_state_dict(saved)
+    if saved is None:
         if world.is_main:
-            forget_after(run / "history.jsonl", state.step)
-            forget_after(run / "steps.jsonl", state.step)
+            run = create_run(args.runs, settings.stage)
+            write_json(run / "config.json", config)
+            write_json(run / "split.json", split)
+    else:
+        if saved.get("photos") != len(training):
+            raise UserError(
+                f"{run} was trained on {saved.get('photos')} photos, now {len(training)} of them can be used; put the "
+                "others back, or start a new run"
+            )
+        try:
+            state.load_state_dict(saved)
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise UserError(f"{run / 'last.pt'} does not fit the settings in {run / 'config.json'}") from error
+        if world.is_main:
+            keep_lines(run / "history.jsonl", "epoch", state.epoch)
+            keep_lines(run / "steps.jsonl", "step", state.step)
         if state.epoch == recipe.epochs:
             print(f"{run} is finished: all {recipe.epochs} epochs are done")
             return
@@ -179,6 +214,7 @@ def describe_run(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, li
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
+    config |= {"device": args.device, "tensorboard": args.tensorboard, "cache": str(args.cache)}
 
     start = args.start
     if args.stage == "gan":
@@ -192,31 +228,42 @@ def describe_run(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, li
         earlier = read_config(start)
         if args.size is None:
             config["size"] = earlier["size"]
-        if args.data is None and args.val_data is None:
-            config["data"], config["val_data"] = earlier["data"], earlier["val_data"]
-            return config, read_split(start)
-    elif start is not None:
-        raise UserError("--from belongs to --stage gan; a pretraining starts from --encoder")
+        if earlier["stage"] != "pretrain":
+            raise UserError(f"{start} is a run of --stage {earlier['stage']}; --from takes one of --stage pretrain")
+        if args.data is None:
+            config["data"], config["val_data"], split = earlier["data"], earlier["val_data"], read_split(start)
+            if args.val_data:
+                config["val_data"] = [str(path.absolute()) for path in args.val_data]
+                split["validation"] = validation_names(args.val_data, [Path(path) for path in config["data"]], config)
+            return config, split
 
     if args.data is None:
         folder = download_coco_sample(args.cache)
         names = [photo.name for photo in find_photos([folder])]
         train_names, val_names = report_split(names, seed=config["seed"])
-        config["data"], config["val_data"] = [str(folder)], []
+        config["data"], config["val_data"] = [str(folder.absolute())], []
     else:
         names = [photo.name for photo in find_photos(args.data)]
         config["data"] = [str(path.absolute()) for path in args.data]
         config["val_data"] = [str(path.absolute()) for path in args.val_data or []]
         if args.val_data:
-            train_names = names
-            others = [photo.name for photo in find_photos(args.val_data)]
-            val_names = split_names(others, validation=len(others), seed=config["seed"])[1]
+            train_names, val_names = names, validation_names(args.val_data, args.data, config)
         else:
             if len(names) < 2:
                 raise UserError(f"{names[0]} is the only photo; give at least two, one to train on and one to validate")
             count = min(MOST_VALIDATION, max(1, len(names) // 4))
             train_names, val_names = split_names(names, validation=count, seed=config["seed"])
     return config, {"train": train_names, "validation": val_names}
+
+
+def validation_names(val_data: list[Path], data: list[Path], config: dict[str, Any]) -> list[str]:
+    """The names of the photos of `val_data`, shuffled. Raises UserError when one is in `data` too."""
+    photos = find_photos(val_data)
+    training = {(photo.path.absolute(), photo.offset) for photo in find_photos(data)}
+    for photo in photos:
+        if (photo.path.absolute(), photo.offset) in training:
+            raise UserError(f"{photo.name} of --val-data is in --data too; a photo is for training or for validation")
+    return split_names([photo.name for photo in photos], validation=len(photos), seed=config["seed"])[1]
 
 
 def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:
@@ -236,7 +283,7 @@ def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:
         elif isinstance(given, list):
             given = [str(path.absolute()) for path in given]
         if given != of_run:
-            flag = {"start": "from"}.get(name, name.replace("_", "-"))
+            flag = FLAG_NAMES.get(name, name.replace("_", "-"))
             raise UserError(
                 f"{args.resume} was started with {flag} {of_run}, not {given}; a resume keeps the run's settings: "
                 f"drop --{flag}, or start a new run without --resume"
@@ -255,10 +302,12 @@ def open_data(
     train_set = prepare_photos(choose_photos(sources, split["train"]), cached_size, label="training photos", **where)
     val_names = split["validation"][:WATCHED]
     val_set = prepare_photos(choose_photos(val_sources, val_names), size, label="validation photos", **where)
+    refuse_broken(train_set, val_set)
     training, validation = ColorizationDataset(train_set, train_set.colored()), ColorizationDataset(val_set)
     print(
-        f"{len(training)} photos to train on ({len(train_set.near_gray)} near-gray and {len(train_set.broken)} broken "
-        f"left out), {len(split['validation'])} to validate on, {len(validation)} of them after every epoch"
+        f"{len(training)} photos to train on, "
+        f"{len(train_set.near_gray)} near-gray and {len(train_set.broken) + len(val_set.broken)} broken left out, "
+        f"{len(split['validation'])} to validate on, {len(validation)} of them after every epoch"
     )
     if len(training) < recipe["batch_size"]:
         raise UserError(
@@ -288,13 +337,18 @@ def about(config: dict[str, Any], training: ColorizationDataset) -> dict[str, An
     return told | {"encoder": Path(config["encoder"]).name}
 
 
-def forget_after(path: Path, step: int) -> None:
+def keep_lines(path: Path, name: str, last: int) -> None:
     """Drop the lines that a stopped run wrote after its last checkpoint; they will be written again."""
-    lines = read_json_lines(path)
-    kept = [line for line in lines if line["step"] <= step]
-    if len(kept) < len(lines):
-        with replacing(path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    kept = [line for line in read_json_lines(path) if line[name] <= last]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+
+def check_tensorboard() -> None:
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError:
+        raise UserError('--tensorboard needs TensorBoard: pip install -e ".[tensorboard]"') from None
 
 
 if __name__ == "__main__":

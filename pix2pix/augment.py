@@ -1,4 +1,4 @@
-"""Augmentation on whole batches, on the device: uint8 photos in, Lab on the networks' scale out.
+"""Augmentation of whole batches, on the device, and their Lab planes on the networks' scale.
 
 The random numbers of a whole batch are drawn on the CPU before it is shared out, so that any number of processes and
 any device sees the same crops.

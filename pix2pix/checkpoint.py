@@ -8,7 +8,6 @@ A run is a folder `runs/001-pretrain` with config.json, split.json, history.json
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 FORMAT = 1
 TRAINING, GENERATOR = "pix2pix training checkpoint", "pix2pix generator"
+CONFIG_KEYS = {"stage", "hyperparameters", "size", "seed", "log_every", "precision", "data", "val_data"}
 SHIPPED_GENERATOR = Path(__file__).parent / "weights" / "generator.pt"
 
 
@@ -60,16 +60,21 @@ def latest_run(runs: Path, stage: str = "") -> Path | None:
 def read_config(run: Path) -> dict[str, Any]:
     """A run's config.json. Raises UserError when `run` is no run's folder."""
     try:
-        return json.loads((run / "config.json").read_text())
-    except (OSError, ValueError):
+        config = json.loads((run / "config.json").read_text())
+        missing = CONFIG_KEYS - config.keys()
+    except (OSError, ValueError, AttributeError):
         raise UserError(f"{run} is not the folder of a run (it has no readable config.json)") from None
+    if missing:
+        raise UserError(f"{run / 'config.json'} is not a run's: it lacks {', '.join(sorted(missing))}")
+    return config
 
 
 def read_split(run: Path) -> dict[str, list[str]]:
     """A run's split.json: the names of its "train" and "validation" photos."""
     try:
-        return json.loads((run / "split.json").read_text())
-    except (OSError, ValueError):
+        split = json.loads((run / "split.json").read_text())
+        return {part: [str(name) for name in split[part]] for part in ("train", "validation")}
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{run / 'split.json'} is missing or damaged; start a new run") from None
 
 
@@ -148,13 +153,13 @@ def _load(path: Path, kind: str) -> dict[str, Any]:
         raise UserError(f"there is no {path}") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; a {kind} is a file") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged file makes the unpickler raise almost anything
         raise UserError(f"{path} cannot be read: it is damaged or no {kind}") from error
     found = content.get("kind") if isinstance(content, dict) else None
     if found != kind:
         what = f"a {found}" if found in (TRAINING, GENERATOR) else "another program's file"
         hint = f"; use {path.parent / 'generator.pt'}" if found == TRAINING else ""
         raise UserError(f"{path} is {what}, not a {kind}{hint}")
-    if content["format"] > FORMAT:
-        raise UserError(f"{path} has format {content['format']}, newer than this program knows ({FORMAT}); update it")
+    if content.get("format") != FORMAT:
+        raise UserError(f"{path} has format {content.get('format')}, this program knows {FORMAT}; update it")
     return content

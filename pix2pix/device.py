@@ -37,6 +37,8 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError
         torch.empty(1, device=device).add_(1)
     except (RuntimeError, AssertionError, NotImplementedError, ModuleNotFoundError):
         raise UserError(f"the device {name!r} is not there; --device takes auto, cpu, cuda, cuda:N or mps") from None

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_autograd
 from torch import Tensor, nn
 
 
@@ -37,7 +38,8 @@ def join_world() -> World:
 def start_process_group(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(hours=12))  # the others wait while one downloads and decodes
 
 
 @contextmanager
@@ -80,6 +82,20 @@ def any_process(flag: bool, device: torch.device) -> bool:
     return votes.item() > 0
 
 
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
+        values = values.clone()
+        dist.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        return _Sum.forward(ctx, gradient)
+
+
 class SyncBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d with the statistics of the batches of all processes, on any device (nn.SyncBatchNorm needs a GPU)."""
 
@@ -89,7 +105,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         values = x.float()
         count = dist.get_world_size() * x.numel() // x.shape[1]
         sums = torch.stack((values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))))
-        mean, mean_square = dist_autograd.all_reduce(sums) / count
+        mean, mean_square = _Sum.apply(sums) / count
         variance = (mean_square - mean.square()).clamp(min=0)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)

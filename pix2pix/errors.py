@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from collections.abc import Callable
 
-DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class UserError(Exception):
@@ -16,16 +17,21 @@ class UserError(Exception):
 def run_script(main: Callable[[], int | None]) -> None:
     """Run an entry script's `main` and exit with its code.
 
-    `UserError` and a disk that is full or not writable become one `error: ...` line on stderr and exit code 1;
-    Ctrl-C outside the training loop becomes exit code 130.
+    `UserError` and what the operating system refuses (a full disk, a file where a folder should be) become one
+    `error: ...` line on stderr and exit code 1. Ctrl-C and SIGTERM outside the training loop end the program with
+    the code a shell expects, temporary files removed.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = main() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     except OSError as error:
-        if error.errno not in (*DISK_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EIO):
+        if error.errno is None:
             raise
         where = f" ({error.filename})" if error.filename else ""
         hint = "; free some space and run the same command again" if error.errno in DISK_FULL else ""
@@ -33,5 +39,9 @@ def run_script(main: Callable[[], int | None]) -> None:
         code = 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        code = 130
+        code = 128 + signal.SIGINT
     sys.exit(code)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -63,8 +63,16 @@ def score(
 
 
 def means(scores: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, float]]:
-    """The mean over photos of what `score` returns; photos without any error (infinite PSNR) are left out of PSNR's."""
-    return {
-        row: {name: float(values[values.isfinite()].mean()) for name, values in columns.items()}
-        for row, columns in scores.items()
-    }
+    """The mean over photos of what `score` returns.
+
+    PSNR's is over the photos where no row is without any error (infinite PSNR, as gray's on a gray photo); with no
+    photo left it is infinite.
+    """
+    finite = scores["gray"]["psnr"].isfinite() & scores["model"]["psnr"].isfinite()
+
+    def mean(name: str, values: Tensor) -> float:
+        if name == "psnr":
+            return float(values[finite].mean()) if finite.any() else float("inf")
+        return float(values.mean())
+
+    return {row: {name: mean(name, values) for name, values in columns.items()} for row, columns in scores.items()}

@@ -52,7 +52,7 @@ def draw_verdict(
     most beside it.
     """
     similarity = scores["model"]["ssim"]
-    gain = scores["model"]["psnr"] - scores["gray"]["psnr"]
+    gain = (scores["model"]["psnr"] - scores["gray"]["psnr"]).nan_to_num(0, 0, 0)  # a gray photo has nothing to gain
     order = similarity.argsort().tolist()
     lower, upper = order[: len(order) // 2], order[len(order) // 2 :]
     groups = {

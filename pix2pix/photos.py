@@ -41,7 +41,7 @@ def find_photos(sources: list[Path]) -> list[Photo]:
     """The photos of folders (searched recursively), tar files and single files, sorted by name.
 
     With several sources a name begins with its source's own name. Raises UserError for a source that is missing,
-    is no tar, or holds no photo, and when two photos would have one name.
+    is no tar, or holds no photo, and when two photos have one name or one photo is in two sources.
     """
     photos: list[Photo] = []
     for source in sources:
@@ -54,6 +54,11 @@ def find_photos(sources: list[Path]) -> list[Photo]:
     for first, second in itertools.pairwise(photos):
         if first.name == second.name:
             raise UserError(f"two photos are called {first.name}; give folders with different names")
+    places: dict[tuple[Path, int], Photo] = {}
+    for photo in photos:
+        twin = places.setdefault((photo.path.absolute(), photo.offset), photo)
+        if twin is not photo:
+            raise UserError(f"{twin.name} and {photo.name} are one photo, in two of the sources; give each folder once")
     return photos
 
 
@@ -62,7 +67,7 @@ def _photos_in(source: Path) -> list[Photo]:
         found = []
         for folder, folders, files in os.walk(source):
             folders.sort()
-            paths = [Path(folder, file) for file in files if file.lower().endswith(PHOTO_SUFFIXES)]
+            paths = [Path(folder, file) for file in files if _is_photo_name(file)]
             found += [Photo(path.relative_to(source).as_posix(), path) for path in paths if path.is_file()]
         return found
     if not source.exists():
@@ -71,12 +76,17 @@ def _photos_in(source: Path) -> list[Photo]:
         return [Photo(source.name, source)]
     try:
         with tarfile.open(source, "r:") as tar:
-            members = [m for m in tar if m.isreg() and m.name.lower().endswith(PHOTO_SUFFIXES)]
+            members = {m.name: m for m in tar if m.isreg() and _is_photo_name(m.name)}  # a later one replaces
     except (tarfile.TarError, EOFError) as error:
         raise UserError(
             f"{source} is neither a folder of photos nor an uncompressed tar of photos ({error})"
         ) from error
-    return [Photo(member.name, source, member.offset_data, member.size) for member in members]
+    return [Photo(member.name, source, member.offset_data, member.size) for member in members.values()]
+
+
+def _is_photo_name(name: str) -> bool:
+    """By its ending; hidden files (macOS's `._photo.jpg`, a file half written) are none."""
+    return name.lower().endswith(PHOTO_SUFFIXES) and not name.rpartition("/")[2].startswith(".")
 
 
 def read_photo(photo: Photo | Path) -> Image.Image:

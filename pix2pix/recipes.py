@@ -16,7 +16,7 @@ class Recipe:
     learning_rate: float
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.01
-    one_cycle: bool = True  # warm up, then anneal to zero by a cosine; otherwise the rate is constant
+    one_cycle: bool = True  # warm up over a fifth, then anneal to zero, by cosines; otherwise the rate is constant
     crop: bool = True  # random resized crop; otherwise the whole photo, resized without keeping its aspect
     ema_decay: float = 0.998  # of the generator that is evaluated and saved; 0 takes the trained one itself
     discriminator_learning_rate: float = 0.0

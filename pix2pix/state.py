@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
 from pix2pix.device import Precision
 from pix2pix.discriminator import PatchDiscriminator
@@ -17,6 +19,7 @@ from pix2pix.distributed import synchronize_batch_norm
 from pix2pix.recipes import Recipe
 from pix2pix.unet import UNetGenerator
 
+WARM_UP = 0.2  # of the steps
 LOSS_NAMES = {
     "pretrain": ("loss_G_L1",),
     "gan": ("loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G"),
@@ -42,7 +45,7 @@ class State:
     ema: UNetGenerator | None
     discriminator: PatchDiscriminator | None
     optimizers: dict[str, AdamW]
-    schedulers: dict[str, LambdaLR | OneCycleLR]
+    schedulers: dict[str, LambdaLR]
     scaler: torch.amp.GradScaler
     augmentation: torch.Generator
     sums: Tensor  # of the epoch's losses so far
@@ -66,7 +69,7 @@ class State:
         return {
             "networks": {name: network.state_dict() for name, network in self.networks.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "schedulers": {name: _plain(scheduler.state_dict()) for name, scheduler in self.schedulers.items()},
+            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
             "scaler": self.scaler.state_dict(),
             "random": {"augmentation": self.augmentation.get_state(), "torch": torch.get_rng_state()},
             "sums": self.sums.cpu(),
@@ -77,7 +80,8 @@ class State:
         for group in ("networks", "optimizers", "schedulers"):
             for name, part in getattr(self, group).items():
                 part.load_state_dict(saved[group][name])
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(saved["scaler"])
         self.augmentation.set_state(saved["random"]["augmentation"])
         torch.set_rng_state(saved["random"]["torch"])
         self.sums.copy_(saved["sums"])
@@ -104,12 +108,8 @@ def create_state(
         for name, network in networks.items()
     }
     total_steps = recipe.epochs * steps_per_epoch
-    schedulers = {
-        name: OneCycleLR(optimizer, rates[name], total_steps=total_steps, pct_start=0.2, cycle_momentum=False)
-        if recipe.one_cycle
-        else LambdaLR(optimizer, lambda step: 1.0)
-        for name, optimizer in optimizers.items()
-    }
+    course = partial(_one_cycle, total=total_steps) if recipe.one_cycle else _constant
+    schedulers = {name: LambdaLR(optimizer, course) for name, optimizer in optimizers.items()}
     return State(
         generator=generator,
         ema=copy.deepcopy(generator).eval() if recipe.ema_decay else None,
@@ -122,6 +122,13 @@ def create_state(
     )
 
 
-def _plain(state: dict[str, Any]) -> dict[str, Any]:
-    """A scheduler's state without what a checkpoint may not hold (its functions)."""
-    return {name: value for name, value in state.items() if isinstance(value, (int, float, str, list, bool))}
+def _one_cycle(step: int, *, total: int) -> float:
+    """The learning rate's factor: up to 1 by half a cosine over the first fifth, then down to 0 by another."""
+    top = max(1, round(WARM_UP * total))
+    if step < top:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * step / top)) / 2
+    return (1 + math.cos(math.pi * min((step - top) / max(1, total - top), 1))) / 2
+
+
+def _constant(step: int) -> float:
+    return 1.0

@@ -60,7 +60,7 @@ def train(
 
     def save(name: str) -> None:
         if world.is_main:
-            save_training(run / name, {"stage": settings.stage, **state.state_dict()})
+            save_training(run / name, {"stage": settings.stage, "photos": len(training), **state.state_dict()})
 
     if state.step == 0:
         save("last.pt")  # so that a run can be resumed whenever it was stopped
@@ -108,6 +108,7 @@ def train(
                     if any_process(bool(received), device):
                         _mean_losses(state, names)  # refuses to save numbers that are not finite
                         save("last.pt")
+                        any_process(True, device)  # all wait until it is saved
                         return received[0] if received else int(signal.SIGTERM)
 
             losses = _mean_losses(state, names)
@@ -246,14 +247,12 @@ def _mean_losses(state: State, names: tuple[str, ...]) -> dict[str, float]:
 
 @contextmanager
 def _stop_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM; a second one ends the program at once."""
+    """Collects SIGINT and SIGTERM; a second Ctrl-C ends the program at once."""
     received: list[int] = []
 
     def note(number: int, frame: object) -> None:
         received.append(number)
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-        print("\nstopping after this step", flush=True)
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     before = {kind: signal.signal(kind, note) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -268,10 +267,8 @@ def _sample_path(run: Path, step: int) -> Path:
 
 
 def _summary_writer(run: Path) -> Any:  # noqa: ANN401
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UserError('--tensorboard needs TensorBoard: pip install -e ".[tensorboard]"') from None
+    from torch.utils.tensorboard import SummaryWriter  # an extra
+
     return SummaryWriter(str(run / "tensorboard"))
 
 

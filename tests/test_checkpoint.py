@@ -1,6 +1,5 @@
 import os
 import pickle
-import resource
 
 import pytest
 import torch
@@ -51,13 +50,17 @@ def test_foreign_and_damaged_files_are_refused(saved, tmp_path):
     content = torch.load(saved[1], weights_only=True)
     torch.save(content | {"format": 99}, tmp_path / "newer.pt")
     torch.save(content | {"shape": {"decoder_widths": [8, 8, 8, 8]}}, tmp_path / "misfit.pt")
+    (tmp_path / "dot.pt").write_text(".")
+    torch.save({"kind": checkpoint.GENERATOR}, tmp_path / "nothing.pt")
     (tmp_path / "folder.pt").mkdir()
     expected = {
         "other": "another program's file",
         "words": "damaged",
         "empty": "damaged",
         "cut": "damaged",
-        "newer": "format 99, newer",
+        "newer": "format 99",
+        "dot": "damaged",
+        "nothing": "format None",
         "misfit": "do not fit",
         "folder": "is a folder",
         "gone": "there is no",
@@ -91,6 +94,7 @@ def test_the_two_kinds_of_file_are_told_apart(saved, tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):
+    resource = pytest.importorskip("resource")
     save_training(tmp_path / "last.pt", {"step": 1})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))

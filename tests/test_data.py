@@ -7,14 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pix2pix import data
-from pix2pix.data import ColorizationDataset, batches, choose_photos, epoch_order, prepare_photos, split_names
+from pix2pix import cache
+from pix2pix.cache import prepare_photos, refuse_broken, squash
+from pix2pix.data import ColorizationDataset, batches, choose_photos, epoch_order, split_names
 from pix2pix.errors import UserError
 from pix2pix.photos import find_photos
 
 
-def prepare(folder, cache, size=32, workers=1):
-    return prepare_photos(find_photos([folder]), size, cache=cache, workers=workers)
+def prepare(folder, where, size=32, workers=1):
+    return prepare_photos(find_photos([folder]), size, cache=where, workers=workers)
 
 
 def test_photos_are_squashed_bicubically(photo_folder, tmp_path):
@@ -23,12 +24,12 @@ def test_photos_are_squashed_bicubically(photo_folder, tmp_path):
     assert len(dataset) == 12 and dataset[0].shape == (3, 32, 32) and dataset[0].dtype == torch.uint8
     with Image.open(photo_folder / "01.png") as image:
         expected = np.asarray(image.resize((32, 32), Image.Resampling.BICUBIC))
-    assert dataset.name(0) == "01.png" and np.array_equal(dataset[0].permute(1, 2, 0), expected)
+    assert dataset.photo_set.photos[0].name == "01.png" and np.array_equal(dataset[0].permute(1, 2, 0), expected)
 
 
 def test_a_cache_is_used_again_until_its_photos_change(photo_folder, tmp_path, monkeypatch):
     prepare(photo_folder, tmp_path / "cache")
-    monkeypatch.setattr(data, "_build", lambda *_, **__: pytest.fail("built again"))
+    monkeypatch.setattr(cache, "_build", lambda *_, **__: pytest.fail("built again"))
     prepare(photo_folder, tmp_path / "cache")
     with pytest.raises(pytest.fail.Exception, match="built again"):
         prepare(photo_folder, tmp_path / "cache", size=48)
@@ -45,7 +46,7 @@ def test_two_runs_may_build_one_cache_at_once(photo_folder, tmp_path):
 
 
 def test_a_failed_build_leaves_nothing(photo_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "_decode", lambda task: 1 / 0)
+    monkeypatch.setattr(cache, "_decode", lambda task: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(photo_folder, tmp_path / "cache", workers=0)
     assert list((tmp_path / "cache").iterdir()) == []
@@ -55,12 +56,40 @@ def test_without_room_on_the_disk_photos_are_decoded_each_time(photo_folder, tmp
     cached = ColorizationDataset(prepare(photo_folder, tmp_path / "cache"))
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1000, 990, 10))
-    small = ColorizationDataset(prepare(photo_folder, tmp_path / "elsewhere"))
-    assert "has no room" in capsys.readouterr().out
+    for _ in range(2):  # the second time from the index of the first
+        small = ColorizationDataset(prepare(photo_folder, tmp_path / "elsewhere"))
+        assert "has no room" in capsys.readouterr().out
     assert small.photo_set.pixels is None
     order = [[3, 1, 2, 5], [0, 7, 6, 4]]
     for one, other in zip(batches(small, order, workers=1), batches(cached, order), strict=True):
         assert torch.equal(one, other)
+    monkeypatch.undo()
+    assert prepare(photo_folder, tmp_path / "elsewhere").pixels is not None  # there is room again
+
+
+def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(photo_folder, tmp_path):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            prepare(photo_folder, tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_photo_that_can_be_read_again_is_taken_up(photo_folder, tmp_path, monkeypatch):
+    read = cache.read_photo
+
+    def fails(photo):
+        raise UserError(f"{photo.name}: no permission")
+
+    monkeypatch.setattr(cache, "read_photo", lambda photo: (fails if photo.name == "01.png" else read)(photo))
+    assert list(prepare(photo_folder, tmp_path / "cache").broken) == ["01.png"]
+    monkeypatch.undo()
+    mended = prepare(photo_folder, tmp_path / "cache")
+    assert not mended.broken and len(mended.photos) == 12 and mended.pixels[0].any()
 
 
 def test_near_gray_photos_are_counted_and_not_trained_on(photo_folder, tmp_path):
@@ -68,7 +97,7 @@ def test_near_gray_photos_are_counted_and_not_trained_on(photo_folder, tmp_path)
     photo_set = prepare(photo_folder, tmp_path / "cache")
     assert photo_set.near_gray == {"gray.png"}
     training = ColorizationDataset(photo_set, photo_set.colored())
-    assert len(training) == 12 and "gray.png" not in [training.name(i) for i in range(12)]
+    assert len(training) == 12 and "gray.png" not in [training.photo_set.photos[row].name for row in training.rows]
 
 
 def test_a_broken_photo_is_named_and_left_out(photo_folder, tmp_path, capsys, real_photos):
@@ -79,15 +108,18 @@ def test_a_broken_photo_is_named_and_left_out(photo_folder, tmp_path, capsys, re
     assert list(photo_set.broken) == ["05x.png"] and len(photo_set.photos) == 32
     assert "05x.png" in capsys.readouterr().out
     dataset = ColorizationDataset(photo_set)
-    row = [dataset.name(i) for i in range(32)].index("07.png")  # behind the broken one
+    row = [photo.name for photo in photo_set.photos].index("07.png")  # behind the broken one
     with Image.open(photo_folder / "07.png") as image:
-        assert np.array_equal(dataset[row].permute(1, 2, 0), data.squash(image, 32))
+        assert np.array_equal(dataset[row].permute(1, 2, 0), squash(image, 32))
 
 
 def test_too_many_broken_photos_stop(photo_folder, tmp_path):
+    whole = prepare(photo_folder, tmp_path / "cache")
     (photo_folder / "bad.png").write_text("words")
-    with pytest.raises(UserError, match=r"1 of 13 photos are broken, more than 5%"):
-        prepare(photo_folder, tmp_path / "cache")
+    some_broken = prepare(photo_folder, tmp_path / "cache")
+    with pytest.raises(UserError, match=r"1 of 13 photos are broken, more than 5%.*bad\.png"):
+        refuse_broken(some_broken)
+    refuse_broken(some_broken, whole)  # 1 of 25
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "bad.png").write_text("words")
     with pytest.raises(UserError, match=r"none of the 1 photos can be read.*bad\.png"):
@@ -121,7 +153,7 @@ def test_a_photo_that_is_gone_is_named(photo_folder):
 
 def test_worker_processes_build_the_same_cache(photo_folder, tmp_path, monkeypatch):
     alone = prepare(photo_folder, tmp_path / "one", workers=0)
-    monkeypatch.setattr(data, "IN_PROCESS", 0)
+    monkeypatch.setattr(cache, "IN_PROCESS", 0)
     together = prepare(photo_folder, tmp_path / "two", workers=2)
     assert np.array_equal(alone.pixels, together.pixels)
     assert [photo.name for photo in alone.photos] == [photo.name for photo in together.photos]

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import signal
+import sys
+import time
 
 import pytest
 import torch
+from conftest import process
 from PIL import Image
 
-from pix2pix import coco, training
+from pix2pix import coco
 from pix2pix.checkpoint import load_training
 from pix2pix.errors import UserError
 
@@ -54,7 +58,7 @@ def test_without_data_the_coco_sample_is_taken(run, refused, photo_folder, tmp_p
     monkeypatch.setattr(coco, "REPORT_TRAIN", 9)
     assert run("train.py", "--stage", "pretrain", *SMALL)[0] == 0
     split = json.loads((tmp_path / "runs" / "001-pretrain" / "split.json").read_text())
-    assert split["train"], split["validation"] == coco.report_split([*split["train"], *split["validation"]])
+    assert (split["train"], split["validation"]) == coco.report_split([*split["train"], *split["validation"]])
 
 
 def test_checkpoints_that_cannot_be_used(refused, run, pretrained, tmp_path):
@@ -75,7 +79,7 @@ def test_checkpoints_that_cannot_be_used(refused, run, pretrained, tmp_path):
     (copy / "config.json").write_text(json.dumps(config | {"stage": "gan"}))
     assert "is of stage pretrain" in refused("train.py", "--resume", "copy")
     (pretrained / "generator.pt").write_text("words")
-    assert "generator.pt cannot be read" in refused("train.py", "--stage", "gan", *SMALL)
+    assert "generator.pt cannot be read" in refused("train.py", "--stage", "gan", *SMALL[:-2])
     assert not (tmp_path / "runs" / "002-gan").exists()
 
 
@@ -123,12 +127,98 @@ def test_a_full_disk_stops_with_a_line_and_keeps_the_last_checkpoint(run, photo_
     assert not list(folder.glob(".*"))
 
 
-def test_broken_and_near_gray_photos_are_counted(run, photo_folder, real_photos):
+def test_broken_and_near_gray_photos_are_counted(run, photo_folder, real_photos, tmp_path):
     for number in range(30):
         Image.fromarray(real_photos[number % 12]).save(photo_folder / f"more{number}.png")
     Image.fromarray(real_photos[0]).convert("L").save(photo_folder / "inner" / "gray.png")
     (photo_folder / "broken.jpg").write_text("words")
-    code, output, _ = run("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL, "--seed", 1)
+    shutil.copytree(photo_folder / "inner", tmp_path / "others", ignore=shutil.ignore_patterns("gray.png"))
+    words = ("--data", photo_folder, "--val-data", tmp_path / "others", *SMALL)
+    code, output, _ = run("train.py", "--stage", "pretrain", *words)
     assert code == 0 and "broken.jpg" in output
-    assert "near-gray" in output and "broken left out" in output
-    assert training.SAMPLES == 5
+    assert "1 near-gray and 1 broken left out" in output
+
+
+def test_one_broken_photo_of_forty_does_not_stop_whatever_the_split(run, photo_folder, real_photos):
+    for number in range(27):
+        Image.fromarray(real_photos[number % 12]).save(photo_folder / f"more{number}.png")
+    (photo_folder / "broken.jpg").write_text("words")
+    for seed in (1, 4):
+        words = ("--data", photo_folder, *SMALL, "--batch-size", 16, "--seed", seed)
+        code, output, _ = run("train.py", "--stage", "pretrain", *words)
+        assert code == 0 and "1 broken left out" in output
+        assert ("broken.jpg" in output) == ("1 broken" in output)
+
+
+def test_flags_that_would_do_nothing_are_refused(run, photo_folder):
+    for words in (
+        ("--stage", "gan", "--encoder", "none"),
+        ("--stage", "pretrain", "--data", photo_folder, "--lambda-l1", 3),
+        ("--stage", "pretrain", "--val-data", photo_folder),
+        ("--stage", "pretrain", "--lr", "nan"),
+        ("--stage", "pretrain", "--seed", -1),
+    ):
+        code, _, errors = run("train.py", *words)
+        assert code == 2 and words[-2] in errors
+
+
+def test_photos_are_for_training_or_validation_not_both(refused, photo_folder):
+    line = refused(
+        "train.py", "--stage", "pretrain", "--data", photo_folder, "--val-data", photo_folder / "inner", *SMALL
+    )
+    assert "is in --data too" in line
+
+
+def test_a_resume_needs_no_other_flag_from_any_folder(run, refused, pretrained, photo_folder, tmp_path, monkeypatch):
+    copy = shutil.copytree(pretrained, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    config["hyperparameters"]["epochs"] = 2
+    (copy / "config.json").write_text(json.dumps(config))
+    with (copy / "history.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "st')  # killed while it wrote
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert run("train.py", "--resume", copy)[0] == 0
+    assert [json.loads(line)["epoch"] for line in (copy / "history.jsonl").read_text().splitlines()] == [1, 2]
+    assert not (tmp_path / "home").exists()  # the run's own cache was used
+
+
+def test_a_resume_on_other_photos_is_refused(refused, pretrained, photo_folder, tmp_path):
+    names = json.loads((pretrained / "split.json").read_text())["train"]
+    Image.new("RGB", (64, 64), "gray").save(photo_folder / names[0])
+    assert "was trained on 9 photos, now 8" in refused("train.py", "--resume", pretrained)
+    (photo_folder / names[0]).unlink()
+    assert f"no longer in {photo_folder}: {names[0]}" in refused("train.py", "--resume", pretrained)
+
+
+def test_files_that_are_not_a_runs_own(refused, pretrained, tmp_path):
+    for name, content, expected in (
+        ("config.json", "{}", "is not a run's"),
+        ("config.json", "[1]", "is not the folder of a run"),
+        ("split.json", "[1]", "missing or damaged"),
+    ):
+        copy = shutil.copytree(pretrained, tmp_path / "copy", dirs_exist_ok=True)
+        (copy / name).write_text(content)
+        assert expected in refused("train.py", "--resume", copy)
+    (tmp_path / "file").touch()
+    assert "file" in refused("train.py", "--resume", pretrained, "--cache", "file")
+
+
+def test_tensorboard_that_is_not_installed_is_said_at_once(refused, photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    line = refused("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL, "--tensorboard")
+    assert 'pip install -e ".[tensorboard]"' in line and not (tmp_path / "runs").exists()
+
+
+def test_ctrl_c_saves_and_exits_as_a_shell_expects(photo_folder, tmp_path):
+    words = ("--stage", "pretrain", "--data", photo_folder, *SMALL, "--epochs", 500, "--log-every", 1)
+    child = process("train.py", *words, cwd=tmp_path)
+    folder = tmp_path / "runs" / "001-pretrain"
+    while not (folder / "steps.jsonl").exists() and child.poll() is None:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    output = child.communicate(timeout=60)[0]
+    assert child.returncode == 130 and "Traceback" not in output, output
+    step = load_training(folder / "last.pt")["step"]
+    assert f"stopped at step {step}; go on with: python train.py --resume" in output and step > 0

@@ -11,9 +11,10 @@ from torch import nn
 
 from pix2pix import training
 from pix2pix.augment import to_lab
+from pix2pix.cache import prepare_photos
 from pix2pix.checkpoint import load_generator, load_training
-from pix2pix.data import ColorizationDataset, prepare_photos
-from pix2pix.device import choose_precision
+from pix2pix.data import ColorizationDataset
+from pix2pix.device import Precision, choose_precision
 from pix2pix.errors import UserError
 from pix2pix.evaluation import eval_mode, means, score
 from pix2pix.photos import find_photos
@@ -144,7 +145,17 @@ def test_two_processes_follow_one_on_the_same_batches(run, photo_folder, tmp_pat
         assert len(alone) == len(shared) == 2
         assert alone[0] == pytest.approx(shared[0], rel=1e-5)
         assert alone[1] == pytest.approx(shared[1], rel=5e-3)  # AdamW's first step makes much of tiny differences
-        one, two = (load_training(tmp_path / runs / name / "last.pt")["networks"] for runs in ("runs", "shared"))
+        one, two = (load_training(tmp_path / runs / name / "last.pt") for runs in ("runs", "shared"))
+        for network, optimizer in one[
+            "optimizers"
+        ].items():  # AdamW hides a wrong scale of gradients, its moments don't
+            first, second = (
+                torch.cat([state["exp_avg"].flatten() for state in saved["optimizers"][network]["state"].values()])
+                for saved in (one, two)
+            )
+            assert (first - second).norm() < 0.4 * first.norm(), network
+            assert len(optimizer["state"]) > 5
+        one, two = one["networks"], two["networks"]
         for network, values in one.items():
             for key, value in values.items():
                 if "running_mean" in key:
@@ -190,6 +201,29 @@ def test_a_gan_step_moves_both_networks_and_reports_the_six_losses(dataset):
             if "bias" not in key:  # the first gradient of D's last bias is zero in hinge: real and fake cancel
                 assert not torch.equal(value, before[name][key]), key
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
+
+
+def test_fp16_with_its_scaler_trains_both_networks(dataset):
+    lightness, ab = to_lab(torch.stack([dataset[i] for i in range(4)]))
+    half = Precision("fp16", "", "cpu")
+    state, recipe, _ = new_state("gan")
+    state.scaler = half.grad_scaler()
+    losses = [training._gan_step(state, recipe, half, lightness, ab) for _ in range(5)]  # it may skip the first ones
+    assert losses[-1][-1] < losses[0][-1] and state.scaler.is_enabled()
+    assert all(value.isfinite().all() for value in state.generator.state_dict().values())
+
+
+def test_the_learning_rates_course():
+    state, _, _ = new_state("pretrain", epochs=10)  # 100 steps
+    optimizer, scheduler = state.optimizers["generator"], state.schedulers["generator"]
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates[0] == pytest.approx(0.04e-3) and max(rates) == rates[20] == pytest.approx(1e-3)
+    assert rates[:21] == sorted(rates[:21]) and rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[60] == pytest.approx(0.5e-3) and 0 < rates[99] < 1e-6
 
 
 def test_the_moving_average():

@@ -1,0 +1,187 @@
+"""Photos decoded and resized once, into a memory-mapped uint8 file that later runs use again.
+
+The cache of a list of photos at one size is a folder of two files: `index.json` (near-gray and broken photos) and
+`photos.npy` (N, size, size, 3). It is written under a temporary name and renamed: it is whole or absent, and two runs
+may build it at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from pix2pix.errors import UserError
+from pix2pix.photos import Photo, read_photo
+
+CACHE_VERSION = 1
+NEAR_GRAY = 5.0  # mean of max(R, G, B) - min(R, G, B), of 255, under which a photo has next to no colour
+MOST_BROKEN = 0.05
+IN_PROCESS = 64  # as many photos are decoded faster than worker processes start
+QUEUED = 2048  # photos given to the worker processes at a time, which bounds the memory
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos of one size: the usable ones in the order given, and where their pixels are.
+
+    `near_gray` names those with next to no colour, `broken` maps unreadable ones to the reason (they are not among
+    `photos`), `pixels` is the memory-mapped cache (N, size, size, 3) uint8, or None where it would not fit the disk.
+    """
+
+    photos: list[Photo]
+    size: int
+    near_gray: frozenset[str]
+    broken: dict[str, str]
+    pixels: np.ndarray | None
+
+    def colored(self) -> np.ndarray:
+        """The rows of the photos that are not near-gray."""
+        return np.array([row for row, photo in enumerate(self.photos) if photo.name not in self.near_gray], dtype=int)
+
+
+def prepare_photos(photos: list[Photo], size: int, *, cache: Path, workers: int, label: str = "") -> PhotoSet:
+    """Decode and resize every photo once, or open what an earlier run left in `cache`.
+
+    Broken photos are named and left out. Where the pixels would not fit the disk only the index is kept, and this is
+    said. Raises UserError when no photo is usable.
+    """
+    cache = cache.expanduser()
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / f"{size}px-{_key(photos, size)}"
+    room = shutil.disk_usage(cache).free > 1.05 * _bytes(photos, size)
+    index = _read_index(folder)
+    if index is None or (room and not (folder / "photos.npy").exists()) or _mended(photos, index["broken"], size):
+        _build(photos, size, folder=folder, room=room, workers=workers, label=label)
+        index = json.loads((folder / "index.json").read_text())
+    broken = index["broken"]
+    for reason in list(broken.values())[:5]:
+        print(f"left out, broken: {reason}")
+    if len(broken) > 5:
+        print(f"left out, broken: {len(broken) - 5} more, listed in {folder / 'index.json'}")
+    if len(broken) == len(photos):
+        raise UserError(f"none of the {len(photos)} photos can be read; the first: {next(iter(broken.values()))}")
+    pixels = None
+    if (folder / "photos.npy").exists():
+        pixels = np.load(folder / "photos.npy", mmap_mode="r")
+    else:
+        print(
+            f"{cache} has no room for {_bytes(photos, size) / 1e9:.3g} GB of decoded photos: they are decoded anew in "
+            "each epoch, by worker processes (slower; --cache names another disk)"
+        )
+    usable = [photo for photo in photos if photo.name not in broken]
+    return PhotoSet(usable, size, frozenset(index["near_gray"]), broken, pixels)
+
+
+def refuse_broken(*sets: PhotoSet) -> None:
+    """Raises UserError when more than 5 % of the photos of the sets, taken together, are broken."""
+    broken = {name: reason for photo_set in sets for name, reason in photo_set.broken.items()}
+    total = len(broken) + sum(len(photo_set.photos) for photo_set in sets)
+    if len(broken) > MOST_BROKEN * total:
+        raise UserError(
+            f"{len(broken)} of {total} photos are broken, more than {MOST_BROKEN:.0%}: mend or remove them; the "
+            f"first: {next(iter(broken.values()))}"
+        )
+
+
+def squash(image: Image.Image, size: int) -> np.ndarray:
+    """An RGB image resized to (size, size, 3) uint8 without keeping its aspect, bicubic, as in the report."""
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _bytes(photos: list[Photo], size: int) -> int:
+    return len(photos) * size * size * 3
+
+
+def _key(photos: list[Photo], size: int) -> str:
+    """A name for these photos in this order, as they are on the disk now."""
+    digest = hashlib.sha256(f"{CACHE_VERSION} {size}".encode())
+    stats: dict[Path, os.stat_result] = {}
+    for photo in photos:
+        if photo.path not in stats:
+            stats[photo.path] = photo.path.stat()
+        stat = stats[photo.path]
+        entry = (photo.name, str(photo.path.absolute()), photo.offset, stat.st_size, stat.st_mtime_ns)
+        digest.update(json.dumps(entry).encode())
+    return digest.hexdigest()[:16]
+
+
+def _read_index(folder: Path) -> dict | None:
+    try:
+        return json.loads((folder / "index.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _mended(photos: list[Photo], broken: dict[str, str], size: int) -> bool:
+    """Whether a photo that could not be read can be read now, its file being the same (permissions, a network disk)."""
+    return any(_decode((photo, size))[0] is not None for photo in photos if photo.name in broken)
+
+
+def _build(photos: list[Photo], size: int, *, folder: Path, room: bool, workers: int, label: str) -> None:
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    near_gray, broken = [], {}
+    try:
+        with (temporary / "photos.npy").open("wb") as file:  # plainly written: a full disk is an error, not a crash
+            header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), size, size, 3)}
+            np.lib.format.write_array_header_1_0(file, header)
+            end = file.tell() + _bytes(photos, size)
+            results = _decode_all(photos, size, workers if len(photos) > IN_PROCESS else 0)
+            bar = tqdm(results, total=len(photos), unit="photo", desc=f"decoding {label}".strip())
+            for photo, (pixels, reason, colour) in zip(photos, bar, strict=True):
+                if pixels is None:
+                    broken[photo.name] = reason
+                    continue
+                if colour < NEAR_GRAY:
+                    near_gray.append(photo.name)
+                if room:
+                    file.write(pixels.tobytes())
+            file.truncate(end)  # the rows that broken photos left
+        if not room:
+            (temporary / "photos.npy").unlink()
+        (temporary / "index.json").write_text(json.dumps({"near_gray": near_gray, "broken": broken}))
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not (folder / "index.json").exists():  # else another run has built the same cache meanwhile
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _decode_all(photos: list[Photo], size: int, workers: int) -> Iterator[tuple[np.ndarray | None, str, float]]:
+    """`_decode` of every photo in order, by worker processes, or in this one for 0."""
+    if not workers:
+        yield from (_decode((photo, size)) for photo in photos)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers, ignore_interrupts) as pool:
+        for start in range(0, len(photos), QUEUED):
+            tasks = [(photo, size) for photo in photos[start : start + QUEUED]]
+            yield from pool.imap(_decode, tasks, chunksize=16)
+
+
+def _decode(task: tuple[Photo, int]) -> tuple[np.ndarray | None, str, float]:
+    """The pixels (size, size, 3), or None and the reason, and how much colour they have, in 0..255."""
+    photo, size = task
+    try:
+        pixels = squash(read_photo(photo), size)
+    except UserError as error:
+        return None, str(error), 0.0
+    return pixels, "", float((pixels.max(axis=2).astype(np.int16) - pixels.min(axis=2)).mean())
+
+
+def ignore_interrupts(worker: int = 0) -> None:
+    """For worker processes: Ctrl-C reaches them too, but their parent decides when they end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
