@@ -43,9 +43,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     tasks, failed = plan(args.photos, args.output)
-    waiting = [(source, target) for source, target in tasks if args.overwrite or not target.exists()]
-    for _, target in set(tasks) - set(waiting):
-        print(f"{target} is already there, left as it is (--overwrite replaces it)")
+    waiting = []
+    for source, target in tasks:
+        if target.exists() and not args.overwrite:
+            print(f"{target} is already there, left as it is (--overwrite replaces it)")
+        else:
+            waiting.append((source, target))
     if waiting:
         colorizer = Colorizer(args.weights, device=args.device, runs=args.runs)
         bar = tqdm(waiting, unit="photo", disable=len(waiting) == 1)
@@ -56,7 +59,7 @@ def main() -> int:
             except UserError as error:
                 failed.append(str(error))
                 bar.write(f"error: {error}", file=sys.stderr)
-    if failed:
+    if len(failed) > 1 or (failed and len(tasks) > 1):
         print(f"{len(failed)} could not be coloured:", *failed, sep="\n  ", file=sys.stderr)
     return 1 if failed else 0
 
@@ -100,7 +103,8 @@ def plan(sources: list[Path], output: Path | None) -> tuple[list[tuple[Path, Pat
 
 def target_of(source: Path, name: Path, output: Path | None) -> Path:
     """Beside the photo as NAME-colorized, or under the folder `output` with the photo's own name."""
-    added = ".png" if name.suffix.lower() == ".gif" else ""  # a GIF has too few colours
+    kept = name.suffix.lower() in PHOTO_SUFFIXES and name.suffix.lower() != ".gif"  # a GIF has too few colours
+    added = "" if kept else ".png"
     if output is None:
         return source.with_name(f"{source.stem}{SUFFIX}{source.suffix}{added}")
     return output / f"{name}{added}"
