@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 from pathlib import Path
 
 import torch
@@ -74,7 +75,7 @@ def main() -> None:
         "broken": photo_set.broken,
         "photo_size": args.photo_size,
         "network_size": loaded.size,
-        "rows": table,
+        "rows": {row: {k: v if math.isfinite(v) else None for k, v in values.items()} for row, values in table.items()},
     }
     write_json(output / "results.json", result)
 

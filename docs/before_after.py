@@ -1,4 +1,4 @@
-"""Draw docs/images/before_after.jpg, the README's picture: python docs/before_after.py [--weights FILE]
+"""Draw docs/images/before_after.png, the README's picture: python docs/before_after.py [--weights FILE]
 
 The photos are scikit-image's samples: astronaut (NASA, public domain), coffee (Rachel Michetti, CC0), chelsea (Stefan
 van der Walt, CC0) and rocket (SpaceX, CC0), cut to squares. What the network sees is their lightness alone.
@@ -30,7 +30,7 @@ def main() -> None:
     gray = gray_batch(real)
     coloured = [colorizer.colorize(Image.fromarray(photo.permute(1, 2, 0).numpy())) for photo in gray]
     columns = [("gray", gray), ("coloured", torch.stack([as_tensor(photo) for photo in coloured])), ("real", real)]
-    draw_sheet(columns, [{}] * len(photos), Path(__file__).parent / "images" / "before_after.jpg")
+    draw_sheet(columns, [{}] * len(photos), Path(__file__).parent / "images" / "before_after.png")
 
 
 def square(photo: np.ndarray) -> Image.Image:

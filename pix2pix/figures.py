@@ -47,14 +47,15 @@ def draw_verdict(
 ) -> None:
     """What SSIM tells and what it does not, as gray / fake / real: `pictures(rows)` gives the columns of these photos.
 
-    The rows: the first photos; those with the lowest SSIM; those of the lower SSIM half whose colours are most to the
-    point (PSNR highest above gray's), which look right all the same; and those of the upper half whose colours are
-    most beside it.
+    The rows: the first photos; those with the lowest SSIM; those of the lowest quarter of SSIM whose colours are most
+    to the point (PSNR highest above gray's), which look right all the same; and those of the highest quarter whose
+    colours are most beside it.
     """
     similarity = scores["model"]["ssim"]
     gain = (scores["model"]["psnr"] - scores["gray"]["psnr"]).nan_to_num(0, 0, 0)  # a gray photo has nothing to gain
     order = similarity.argsort().tolist()
-    lower, upper = order[: len(order) // 2], order[len(order) // 2 :]
+    quarter = max(1, len(order) // 4)
+    lower, upper = order[:quarter], order[-quarter:]
     groups = {
         "as they come": list(range(len(order))),
         "lowest SSIM": order,

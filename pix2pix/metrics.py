@@ -43,7 +43,7 @@ def colorfulness(image: Tensor) -> Tensor:
 
 
 def _window_mean(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, SSIM_WINDOW, stride=1)
+    return F.avg_pool2d(F.avg_pool2d(x, (SSIM_WINDOW, 1), stride=1), (1, SSIM_WINDOW), stride=1)
 
 
 def _float64(image: Tensor) -> Tensor:

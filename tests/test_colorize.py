@@ -1,13 +1,19 @@
 """colorize.py: what is written, and that the photo's own lightness stays."""
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix.checkpoint import save_generator
-from pix2pix.inference import Colorizer, colorize_batch, gray_batch, predict_ab
+from pix2pix.augment import to_lab
+from pix2pix.checkpoint import SHIPPED_GENERATOR, save_generator
+from pix2pix.color import join_lab, lab_to_rgb
+from pix2pix.inference import Colorizer, colorize_batch, gray_batch, predict_ab, to_uint8
+from pix2pix.metrics import colorfulness
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 
@@ -64,10 +70,6 @@ def test_large_photos_are_converted_strip_by_strip_without_a_seam(weights, netwo
     colorizer = Colorizer(weights, device="cpu")
     coloured = np.asarray(colorizer.colorize(Image.fromarray(large)))
     whole = torch.from_numpy(large).permute(2, 0, 1)[None]
-    from pix2pix.augment import to_lab
-    from pix2pix.color import join_lab, lab_to_rgb
-    from pix2pix.inference import to_uint8
-
     with torch.inference_mode():
         lightness, _ = to_lab(whole)
         ab = predict_ab(colorizer.generator, lightness, (144, 64))  # 576x256, the short side at 64
@@ -134,3 +136,12 @@ def test_a_full_disk_is_said_and_leaves_nothing(run, weights, gray_photo, monkey
     code, _, errors = run("colorize.py", gray_photo, "--weights", weights)
     assert code == 1 and "No space left on device" in errors and "photo-colorized.png" in errors
     assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
+
+
+def test_the_shipped_weights_are_small_are_those_described_and_colour(real_photos):
+    described = json.loads(SHIPPED_GENERATOR.with_suffix(".json").read_text())
+    content = SHIPPED_GENERATOR.read_bytes()
+    assert len(content) < 32e6 and hashlib.sha256(content).hexdigest() == described["sha256"]
+    gray = Image.fromarray(real_photos[0]).convert("L")
+    coloured = torch.from_numpy(np.array(Colorizer(device="cpu").colorize(gray))).permute(2, 0, 1)[None]
+    assert colorfulness(coloured).item() > 5

@@ -75,3 +75,14 @@ def test_bad_calls_are_refused(refused, weights, photo_folder, tmp_path, monkeyp
     assert "--data FOLDER" in refused("evaluate.py", "--weights", weights)
     monkeypatch.setattr(checkpoint, "SHIPPED_GENERATOR", tmp_path / "none.pt")
     assert "no weights" in refused("evaluate.py", "--data", photo_folder)
+
+
+def test_gray_photos_do_not_spoil_the_means(run, weights, photo_folder, tmp_path):
+    """A gray photo's gray output has no error and so an infinite PSNR; both rows leave it out."""
+    assert evaluate(run, weights, "--data", photo_folder, "--output", "without")[0] == 0
+    Image.new("RGB", (64, 64), (90, 90, 90)).save(photo_folder / "gray.png")
+    assert evaluate(run, weights, "--data", photo_folder, "--output", "with")[0] == 0
+    without, with_gray = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("without", "with"))
+    assert (without["photos"], with_gray["photos"]) == (12, 13)
+    for row in ("gray", "model"):
+        assert with_gray["rows"][row]["psnr"] == pytest.approx(without["rows"][row]["psnr"])
