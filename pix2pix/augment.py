@@ -1,4 +1,4 @@
-"""Augmentation of whole batches, on the device, and their Lab planes on the networks' scale.
+"""Augmentation of whole batches, on the device: flips and random resized crops.
 
 The random numbers of a whole batch are drawn on the CPU before it is shared out, so that any number of processes and
 any device sees the same crops.
@@ -12,15 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pix2pix.color import rgb_to_lab, split_lab
-
 CROP_AREA = (0.35, 1.0)
 CROP_ASPECT = (3 / 4, 4 / 3)
-
-
-def to_lab(photos: Tensor) -> tuple[Tensor, Tensor]:
-    """uint8 (N, 3, H, W) to L (N, 1, H, W) and ab (N, 2, H, W), float32 in [-1, 1]."""
-    return split_lab(rgb_to_lab(photos.float() / 255))
 
 
 def draw_augmentation(count: int, generator: torch.Generator, *, crop: bool) -> Tensor:

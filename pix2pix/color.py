@@ -57,6 +57,11 @@ def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
     return lab[:, :1] / 50 - 1, lab[:, 1:] / AB_SCALE
 
 
+def to_lab(photos: Tensor) -> tuple[Tensor, Tensor]:
+    """uint8 (N, 3, H, W) to L (N, 1, H, W) and ab (N, 2, H, W), float32 in [-1, 1]."""
+    return split_lab(rgb_to_lab(photos.float() / 255))
+
+
 def join_lab(lightness: Tensor, ab: Tensor) -> Tensor:
     """The inverse of `split_lab`: L (N, 1, H, W) and ab (N, 2, H, W), both in [-1, 1], to (N, 3, H, W) Lab."""
     return torch.cat(((lightness.to(ab.dtype) + 1) * 50, ab * AB_SCALE), dim=1)

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from pix2pix.augment import to_lab
 from pix2pix.checkpoint import find_generator, load_generator
-from pix2pix.color import join_lab, lab_to_rgb, lightness_to_gray
+from pix2pix.color import join_lab, lab_to_rgb, lightness_to_gray, to_lab
 from pix2pix.device import choose_device
 from pix2pix.photos import to_rgb
 

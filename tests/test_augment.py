@@ -3,7 +3,8 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix.augment import augment, draw_augmentation, to_lab
+from pix2pix.augment import augment, draw_augmentation
+from pix2pix.color import to_lab
 
 IDENTITY = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
 

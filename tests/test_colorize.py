@@ -9,9 +9,8 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix.augment import to_lab
 from pix2pix.checkpoint import SHIPPED_GENERATOR, save_generator
-from pix2pix.color import join_lab, lab_to_rgb
+from pix2pix.color import join_lab, lab_to_rgb, to_lab
 from pix2pix.inference import Colorizer, colorize_batch, gray_batch, predict_ab, to_uint8
 from pix2pix.metrics import colorfulness
 from pix2pix.unet import GeneratorConfig, UNetGenerator

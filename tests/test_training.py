@@ -10,9 +10,9 @@ from conftest import process
 from torch import nn
 
 from pix2pix import training
-from pix2pix.augment import to_lab
 from pix2pix.cache import prepare_photos
 from pix2pix.checkpoint import load_generator, load_training
+from pix2pix.color import to_lab
 from pix2pix.data import ColorizationDataset
 from pix2pix.device import Precision, choose_precision
 from pix2pix.errors import UserError
