@@ -29,12 +29,12 @@ from pix2pix.device import PRECISIONS, choose_device, choose_precision
 from pix2pix.distributed import join_world, main_first, start_process_group
 from pix2pix.errors import UserError, run_script
 from pix2pix.files import read_json_lines, replacing, write_json
-from pix2pix.losses import GAN_LOSSES
+from pix2pix.losses import GAN_LOSSES, FeatureLoss
 from pix2pix.photos import find_photos
 from pix2pix.recipes import RECIPES, STAGES, Recipe
 from pix2pix.state import Settings, create_state
 from pix2pix.training import train
-from pix2pix.unet import UNetGenerator, load_encoder_weights
+from pix2pix.unet import ResNet18Encoder, UNetGenerator, load_encoder_weights
 
 CROP_SOURCE = 256  # photos are cached at least this large where crops are taken from them
 WATCHED = 256  # validation photos that are scored after every epoch
@@ -42,17 +42,22 @@ MOST_VALIDATION = 3000  # of one's own photos, a quarter and at most this many
 
 # Flags that define a run: a resume takes them from the run and refuses others.
 RUN_FLAGS = ("stage", "data", "val_data", "recipe", "size", "plain_resize", "encoder", "start", "seed", "log_every")
-RUN_FLAGS += ("precision", "epochs", "batch_size", "lr", "lambda_l1", "gan_loss", "spectral_norm")
+RUN_FLAGS += ("precision", "epochs", "batch_size", "lr", "lambda_l1", "lambda_feature", "chroma", "degrade")
+RUN_FLAGS += ("ema_decay", "gan_loss", "spectral_norm")
 RECIPE_FLAGS = {
     "epochs": "epochs",
     "batch_size": "batch_size",
     "lr": "learning_rate",
     "lambda_l1": "lambda_l1",
+    "lambda_feature": "lambda_feature",
+    "chroma": "chroma",
+    "degrade": "degrade",
+    "ema_decay": "ema_decay",
     "gan_loss": "gan_loss",
     "spectral_norm": "spectral_norm",
 }
 FLAG_NAMES = {"start": "from"}
-GAN_FLAGS = ("start", "lambda_l1", "gan_loss", "spectral_norm")
+GAN_FLAGS = ("lambda_l1", "gan_loss", "spectral_norm")
 # Flags of the machine: a resume takes them from the run too, unless it is given others.
 PLACE_FLAGS = {"device": "auto", "workers": None, "cache": "~/.cache/pix2pix", "tensorboard": False}
 DEFAULTS = {"recipe": "default", "size": 256, "encoder": "imagenet", "seed": 98, "log_every": 250, "precision": "auto"}
@@ -71,11 +76,15 @@ def parse_args() -> argparse.Namespace:
     add("--size", type=int, help="training resolution in pixels (default: 256)")
     add("--lr", type=float, help="the generator's learning rate")
     add("--lambda-l1", type=float, help="weight of L1 against the adversarial loss")
+    add("--lambda-feature", type=float, help="weight of the feature loss, relative to L1's")
     add("--gan-loss", choices=GAN_LOSSES, help="kind of adversarial loss")
     add("--spectral-norm", action=argparse.BooleanOptionalAction, help="spectral normalisation of the discriminator")
+    add("--chroma", type=float, help="train on colours this many times as strong as the photos' own")
+    add("--degrade", type=float, help="share of photos made to look like a worn scan, 0 to 1")
+    add("--ema-decay", type=float, help="of the generator's moving average; 0: none")
     add("--plain-resize", action="store_true", default=None, help="squash whole photos as the report, no random crop")
-    add("--encoder", metavar="imagenet|none|FILE", help="the encoder's first weights (default: imagenet, downloaded)")
-    add("--from", dest="start", type=Path, metavar="RUN", help="gan: start from this run (default: latest pretrain)")
+    add("--encoder", metavar="imagenet|none|FILE", help="the encoder's first weights and the feature loss's")
+    add("--from", dest="start", type=Path, metavar="RUN|FILE", help="start from this run or generator file")
     add("--seed", type=int, help="of the split, the order, the crops and new weights (default: 98)")
     add("--log-every", type=int, metavar="STEPS", help="steps between figures and printed losses (default: 250)")
     add("--precision", choices=PRECISIONS, help="default: auto, bf16 where the device computes in it")
@@ -88,13 +97,16 @@ def parse_args() -> argparse.Namespace:
     if args.resume is None and args.stage is None:
         parser.error("give --stage pretrain, --stage gan or --resume RUN")
     least = {"epochs": 1, "batch_size": 1, "size": 32, "log_every": 1, "seed": 0, "workers": 0, "lambda_l1": 0}
+    least |= {"lambda_feature": 0, "chroma": 0.1, "degrade": 0, "ema_decay": 0}
     for name, value in least.items():
         if getattr(args, name) is not None and not getattr(args, name) >= value:
             parser.error(f"--{name.replace('_', '-')} must be at least {value}")
     if args.lr is not None and not 0 < args.lr < 1:
         parser.error("--lr must be between 0 and 1")
-    foreign = ("encoder",) if args.stage == "gan" else GAN_FLAGS if args.stage == "pretrain" else ()
-    for name in foreign:
+    for name, most in {"degrade": 1, "ema_decay": 0.99999, "chroma": 10}.items():
+        if getattr(args, name) is not None and not getattr(args, name) <= most:
+            parser.error(f"--{name.replace('_', '-')} must be at most {most}")
+    for name in GAN_FLAGS if args.stage == "pretrain" else ():
         if getattr(args, name) is not None:
             parser.error(f"--{FLAG_NAMES.get(name, name.replace('_', '-'))} does not belong to --stage {args.stage}")
     if args.val_data and not args.data and args.stage == "pretrain":
@@ -144,6 +156,13 @@ def main() -> None:
     config["precision"] = precision.name
     print(f"device {device}, precision {precision.name}: {precision.reason}")
 
+    feature_loss = None
+    if recipe.lambda_feature:
+        with main_first(world):
+            feature_encoder = ResNet18Encoder()
+            load_encoder_weights(feature_encoder, config["encoder"])
+        feature_loss = FeatureLoss(feature_encoder).to(device, memory_format=torch.channels_last)
+
     torch.manual_seed(settings.seed)
     if saved is None:
         with main_first(world):
@@ -187,6 +206,7 @@ def main() -> None:
         state,
         training,
         validation,
+        feature_loss=feature_loss,
         run=run,
         about=about(config, training),
         device=device,
@@ -217,19 +237,28 @@ def describe_run(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, li
     config |= {"device": args.device, "tensorboard": args.tensorboard, "cache": str(args.cache)}
 
     start = args.start
-    if args.stage == "gan":
-        start = start or latest_run(args.runs, "pretrain")
+    if args.stage == "gan" and start is None:
+        start = latest_run(args.runs, "pretrain")
         if start is None:
             raise UserError(
                 f"no pretraining in {args.runs} has finished an epoch; run python train.py --stage pretrain first, or "
                 "name a run with --from RUN"
             )
+    if start is not None:
         config["start"] = str(start.absolute())
-        earlier = read_config(start)
+        earlier = {"size": load_generator(start).size} if start.is_file() else read_config(start)
         if args.size is None:
             config["size"] = earlier["size"]
-        if earlier["stage"] != "pretrain":
-            raise UserError(f"{start} is a run of --stage {earlier['stage']}; --from takes one of --stage pretrain")
+        if args.encoder is None:
+            config["encoder"] = earlier.get("encoder", config["encoder"])
+        if args.stage == "gan" and earlier.get("stage") == "gan":
+            raise UserError(f"{start} is a run of --stage gan; --from takes one of --stage pretrain")
+    if config["encoder"] == "none" and config["hyperparameters"]["lambda_feature"]:
+        if args.lambda_feature:
+            raise UserError("the feature loss needs ImageNet weights, and --encoder none has none; drop one of the two")
+        print("no feature loss: it needs ImageNet weights, and --encoder none has none")
+        config["hyperparameters"]["lambda_feature"] = 0.0
+    if start is not None and not start.is_file():
         if args.data is None:
             config["data"], config["val_data"], split = earlier["data"], earlier["val_data"], read_split(start)
             if args.val_data:
@@ -318,9 +347,10 @@ def open_data(
 
 
 def first_generator(config: dict[str, Any]) -> UNetGenerator:
-    """The generator a new run starts from; for the GAN stage its origin is noted in `config`."""
-    if config["stage"] == "gan":
-        loaded = load_generator(Path(config["start"]) / "generator.pt")
+    """The generator a new run starts from; the origin of one that is trained already is noted in `config`."""
+    if "start" in config:
+        start = Path(config["start"])
+        loaded = load_generator(start if start.is_file() else start / "generator.pt")
         config["started_from"] = loaded.about
         return loaded.network
     generator = UNetGenerator()
@@ -332,9 +362,8 @@ def about(config: dict[str, Any], training: ColorizationDataset) -> dict[str, An
     """What a generator file says of its origin, without the paths of this machine."""
     told = {name: config[name] for name in ("stage", "recipe", "hyperparameters", "size", "seed", "versions")}
     told["data"] = {"sources": [Path(path).name for path in config["data"]], "training_photos": len(training)}
-    if config["stage"] == "gan":
-        return told | {"started_from": config["started_from"]}
-    return told | {"encoder": Path(config["encoder"]).name}
+    told["encoder"] = Path(config["encoder"]).name
+    return told | {"started_from": config["started_from"]} if "start" in config else told
 
 
 def keep_lines(path: Path, name: str, last: int) -> None:

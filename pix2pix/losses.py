@@ -1,10 +1,13 @@
-"""The losses: three kinds of adversarial loss on PatchGAN logits, and L1 on ab."""
+"""The losses: three kinds of adversarial loss on PatchGAN logits, L1 on ab, and a distance of ResNet18 features."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pix2pix.color import join_lab, lab_to_rgb
+from pix2pix.unet import IMAGENET_MEAN, IMAGENET_STD, ResNet18Encoder
 
 GAN_LOSSES = ("vanilla", "lsgan", "hinge")
 
@@ -40,3 +43,32 @@ class GANLoss(nn.Module):
 def l1_loss(fake_ab: Tensor, real_ab: Tensor) -> Tensor:
     """Mean absolute error of ab (N, 2, H, W), both scaled to [-1, 1]: a scalar; 0.01 is 1.1 units of Lab."""
     return F.l1_loss(fake_ab, real_ab)
+
+
+class FeatureLoss(nn.Module):
+    """How differently a frozen ImageNet ResNet18 sees two colourings of the same L (after Johnson et al. 2016).
+
+    The mean over the encoder's five scales of the mean absolute difference of their features, relative to the mean of
+    the real photo's. 0 for equal colours; gray against a colour photo is about 0.25.
+    """
+
+    def __init__(self, encoder: ResNet18Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+
+    def forward(self, lightness: Tensor, fake_ab: Tensor, real_ab: Tensor) -> Tensor:
+        """L (N, 1, H, W) and two ab (N, 2, H, W), all in [-1, 1]: a scalar.
+
+        The gradient goes to `fake_ab` alone.
+        """
+        fake = self._features(lightness, fake_ab)
+        with torch.no_grad():
+            real = self._features(lightness, real_ab)
+        distances = [F.l1_loss(f.float(), r.float()) / r.float().mean() for f, r in zip(fake, real, strict=True)]
+        return torch.stack(distances).mean()
+
+    def _features(self, lightness: Tensor, ab: Tensor) -> list[Tensor]:
+        rgb = (lab_to_rgb(join_lab(lightness, ab)) - self.mean) / self.std
+        return self.encoder(rgb.contiguous(memory_format=torch.channels_last))

@@ -18,11 +18,14 @@ class Recipe:
     weight_decay: float = 0.01
     one_cycle: bool = True  # warm up over a fifth, then anneal to zero, by cosines; otherwise the rate is constant
     crop: bool = True  # random resized crop; otherwise the whole photo, resized without keeping its aspect
+    degrade: float = 0.0  # the share of photos whose L the network sees as a worn scan's
+    chroma: float = 1.0  # the targets' ab are multiplied by this
     ema_decay: float = 0.998  # of the generator that is evaluated and saved; 0 takes the trained one itself
     discriminator_learning_rate: float = 0.0
     gan_loss: str = "vanilla"
     spectral_norm: bool = False
-    lambda_l1: float = 100.0
+    lambda_l1: float = 100.0  # weight against the adversarial loss; the pretraining's is 1
+    lambda_feature: float = 0.0  # weight of the feature loss, relative to L1's
 
 
 RECIPES: dict[str, dict[str, Recipe]] = {

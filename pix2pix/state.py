@@ -21,8 +21,8 @@ from pix2pix.unet import UNetGenerator
 
 WARM_UP = 0.2  # of the steps
 LOSS_NAMES = {
-    "pretrain": ("loss_G_L1",),
-    "gan": ("loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G"),
+    "pretrain": ("loss_G_L1", "loss_G_feature", "loss_G"),
+    "gan": ("loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G_feature", "loss_G"),
 }
 
 

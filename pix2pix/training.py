@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pix2pix.augment import augment, draw_augmentation
+from pix2pix.augment import augment, degrade, draw_augmentation, draw_degradation
 from pix2pix.checkpoint import save_generator, save_training
 from pix2pix.color import rgb_to_lab, split_lab
 from pix2pix.data import ColorizationDataset, batches, epoch_order
@@ -24,7 +24,7 @@ from pix2pix.evaluation import eval_mode, means, score
 from pix2pix.figures import draw_curves, draw_sheet
 from pix2pix.files import append_json_line, read_json_lines
 from pix2pix.inference import colorize_batch, gray_batch
-from pix2pix.losses import GANLoss, l1_loss
+from pix2pix.losses import FeatureLoss, GANLoss, l1_loss
 from pix2pix.metrics import ssim
 from pix2pix.recipes import Recipe
 from pix2pix.state import LOSS_NAMES, Settings, State
@@ -39,6 +39,7 @@ def train(
     training: ColorizationDataset,
     validation: ColorizationDataset,
     *,
+    feature_loss: FeatureLoss | None = None,
     run: Path,
     about: dict[str, Any],
     device: torch.device,
@@ -83,10 +84,13 @@ def train(
                     maps = draw_augmentation(recipe.batch_size, state.augmentation, crop=recipe.crop)[share]
                     photos = augment(photos.to(device, non_blocking=True), maps, settings.size)
                     lightness, ab = split_lab(rgb_to_lab(photos))
+                    if recipe.degrade:
+                        draws = draw_degradation(recipe.batch_size, settings.size, state.augmentation, recipe.degrade)
+                        lightness = degrade(lightness, draws[share])
                     lightness = lightness.contiguous(memory_format=torch.channels_last)
-                    ab = ab.contiguous(memory_format=torch.channels_last)
+                    ab = (recipe.chroma * ab).clamp(-1, 1).contiguous(memory_format=torch.channels_last)
                     step = _gan_step if settings.stage == "gan" else _pretrain_step
-                    state.sums += step(state, recipe, precision, lightness, ab)
+                    state.sums += step(state, recipe, precision, lightness, ab, feature_loss)
                     if state.ema is not None:
                         _update_average(state.ema, state.generator, recipe.ema_decay, state.step)
                     for scheduler in state.schedulers.values():
@@ -182,15 +186,31 @@ def draw_samples(generator: nn.Module, photos: Tensor, size: int, path: Path, de
     draw_sheet([("gray", gray_batch(photos)), ("fake", fake), ("real", photos)], captions, path)
 
 
-def _pretrain_step(state: State, recipe: Recipe, precision: Precision, lightness: Tensor, ab: Tensor) -> Tensor:
+def _pretrain_step(
+    state: State,
+    recipe: Recipe,
+    precision: Precision,
+    lightness: Tensor,
+    ab: Tensor,
+    feature_loss: FeatureLoss | None,
+) -> Tensor:
     with precision.autocast():
         fake_ab = state.generator(lightness)
-    loss = l1_loss(fake_ab, ab)
+        loss_feature = _weighted(feature_loss, recipe.lambda_feature, lightness, fake_ab, ab)
+    loss_l1 = l1_loss(fake_ab, ab)
+    loss = loss_l1 + loss_feature
     _descend(state, "generator", loss)
-    return loss.detach()[None]
+    return torch.stack((loss_l1, loss_feature, loss)).detach()
 
 
-def _gan_step(state: State, recipe: Recipe, precision: Precision, lightness: Tensor, ab: Tensor) -> Tensor:
+def _gan_step(
+    state: State,
+    recipe: Recipe,
+    precision: Precision,
+    lightness: Tensor,
+    ab: Tensor,
+    feature_loss: FeatureLoss | None,
+) -> Tensor:
     gan_loss = GANLoss(recipe.gan_loss)
     with precision.autocast():
         fake_ab = state.generator(lightness)
@@ -204,12 +224,22 @@ def _gan_step(state: State, recipe: Recipe, precision: Precision, lightness: Ten
     state.discriminator.requires_grad_(False)
     with precision.autocast():
         logits = state.discriminator(lightness, fake_ab)
+        weight = recipe.lambda_l1 * recipe.lambda_feature
+        loss_g_feature = _weighted(feature_loss, weight, lightness, fake_ab, ab)
     loss_g_gan = gan_loss(logits, True, for_generator=True)
     loss_g_l1 = recipe.lambda_l1 * l1_loss(fake_ab, ab)
-    loss_g = loss_g_gan + loss_g_l1
+    loss_g = loss_g_gan + loss_g_l1 + loss_g_feature
     _descend(state, "generator", loss_g)
     state.discriminator.requires_grad_(True)
-    return torch.stack((loss_d_fake, loss_d_real, loss_d, loss_g_gan, loss_g_l1, loss_g)).detach()
+    return torch.stack((loss_d_fake, loss_d_real, loss_d, loss_g_gan, loss_g_l1, loss_g_feature, loss_g)).detach()
+
+
+def _weighted(
+    feature_loss: FeatureLoss | None, weight: float, lightness: Tensor, fake_ab: Tensor, ab: Tensor
+) -> Tensor:
+    if feature_loss is None:
+        return fake_ab.new_zeros(())
+    return weight * feature_loss(lightness, fake_ab, ab)
 
 
 def _descend(state: State, name: str, loss: Tensor) -> None:
