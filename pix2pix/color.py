@@ -6,6 +6,8 @@ scikit-image's `rgb2lab` and `lab2rgb`. The networks see `L / 50 - 1` and `ab / 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -71,6 +73,43 @@ def lightness_to_gray(lightness: Tensor) -> Tensor:
     """Lightness on the networks' scale, L/50 - 1, to the sRGB gray level in [0, 1] that has this L*; any shape."""
     fy = ((_at_least_float32(lightness) + 1) * 50 + 16) / 116
     return linear_to_srgb(_lab_curve_inverse(fy))
+
+
+def delta_e_2000(lab: Tensor, other: Tensor) -> Tensor:
+    """The CIEDE2000 colour difference (N, H, W) of two Lab images (N, 3, H, W); 1 is about just noticeable.
+
+    CIE 142-2001, all weights 1, as in Sharma, Wu and Dalal 2005.
+    """
+    (l1, a1, b1), (l2, a2, b2) = _at_least_float32(lab).unbind(1), _at_least_float32(other).unbind(1)
+    mean_chroma = (torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2
+    stretch = 1.5 - 0.5 * _seventh(mean_chroma)
+    a1, a2 = a1 * stretch, a2 * stretch
+    c1, c2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
+    h1, h2 = torch.atan2(b1, a1), torch.atan2(b2, a2)
+    turn = torch.remainder(h2 - h1 + math.pi, 2 * math.pi) - math.pi  # the shorter way round
+    colored = (c1 * c2) > 0
+    turn = torch.where(colored, turn, 0.0)
+    hue = torch.where(colored, h1 + turn / 2, h1 + h2)
+    chroma, lightness = (c1 + c2) / 2, (l1 + l2) / 2
+    weight = (
+        1
+        - 0.17 * torch.cos(hue - math.radians(30))
+        + 0.24 * torch.cos(2 * hue)
+        + 0.32 * torch.cos(3 * hue + math.radians(6))
+        - 0.20 * torch.cos(4 * hue - math.radians(63))
+    )
+    degrees = torch.remainder(torch.rad2deg(hue), 360)
+    rotation = -2 * _seventh(chroma) * torch.sin(math.radians(60) * torch.exp(-(((degrees - 275) / 25) ** 2)))
+    offset = (lightness - 50) ** 2
+    dl = (l2 - l1) / (1 + 0.015 * offset / (20 + offset).sqrt())
+    dc = (c2 - c1) / (1 + 0.045 * chroma)
+    dh = 2 * (c1 * c2).sqrt() * torch.sin(turn / 2) / (1 + 0.015 * chroma * weight)
+    return (dl**2 + dc**2 + dh**2 + rotation * dc * dh).clamp(min=0).sqrt()
+
+
+def _seventh(chroma: Tensor) -> Tensor:
+    power = chroma**7
+    return (power / (power + 25.0**7)).sqrt()
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

@@ -48,8 +48,8 @@ def l1_loss(fake_ab: Tensor, real_ab: Tensor) -> Tensor:
 class FeatureLoss(nn.Module):
     """How differently a frozen ImageNet ResNet18 sees two colourings of the same L (after Johnson et al. 2016).
 
-    The mean over the encoder's five scales of the mean absolute difference of their features, relative to the mean of
-    the real photo's. 0 for equal colours; gray against a colour photo is about 0.25.
+    At half the resolution, the mean over the encoder's five scales of the mean absolute difference of their features,
+    relative to the mean of the real photo's. 0 for equal colours; gray against a colour photo is about 0.4.
     """
 
     def __init__(self, encoder: ResNet18Encoder) -> None:
@@ -70,5 +70,6 @@ class FeatureLoss(nn.Module):
         return torch.stack(distances).mean()
 
     def _features(self, lightness: Tensor, ab: Tensor) -> list[Tensor]:
-        rgb = (lab_to_rgb(join_lab(lightness, ab)) - self.mean) / self.std
+        rgb = F.avg_pool2d(lab_to_rgb(join_lab(lightness, ab)), 2)  # colours need little resolution; 4 times faster
+        rgb = (rgb - self.mean) / self.std
         return self.encoder(rgb.contiguous(memory_format=torch.channels_last))
