@@ -258,13 +258,12 @@ def describe_run(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, li
             raise UserError("the feature loss needs ImageNet weights, and --encoder none has none; drop one of the two")
         print("no feature loss: it needs ImageNet weights, and --encoder none has none")
         config["hyperparameters"]["lambda_feature"] = 0.0
-    if start is not None and not start.is_file():
-        if args.data is None:
-            config["data"], config["val_data"], split = earlier["data"], earlier["val_data"], read_split(start)
-            if args.val_data:
-                config["val_data"] = [str(path.absolute()) for path in args.val_data]
-                split["validation"] = validation_names(args.val_data, [Path(path) for path in config["data"]], config)
-            return config, split
+    if start is not None and not start.is_file() and args.data is None:
+        config["data"], config["val_data"], split = earlier["data"], earlier["val_data"], read_split(start)
+        if args.val_data:
+            config["val_data"] = [str(path.absolute()) for path in args.val_data]
+            split["validation"] = validation_names(args.val_data, [Path(path) for path in config["data"]], config)
+        return config, split
 
     if args.data is None:
         folder = download_coco_sample(args.cache)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pix2pix.data import ColorizationDataset, batches
+from pix2pix.frechet import InceptionFeatures
 from pix2pix.inference import colorize_batch, gray_batch
-from pix2pix.metrics import colorfulness, psnr, ssim
+from pix2pix.metrics import ciede2000, colorfulness, psnr, ssim
 
 BATCH = 8  # larger ones are slower on a CPU: their float64 planes no longer fit its caches
 
@@ -36,12 +37,13 @@ def score(
     *,
     device: torch.device,
     workers: int = 0,
+    inception: InceptionFeatures | None = None,
     progress: bool = False,
 ) -> dict[str, dict[str, Tensor]]:
-    """Per photo, in float64: {"gray", "model", "truth"} to {"psnr" (dB), "ssim", "colorfulness"} to (N,).
+    """Per photo, in float64: {"gray", "model", "truth"} to {"psnr" (dB), "ssim", "ciede2000", "colorfulness"} to (N,).
 
     Predictions and truth are uint8 photos of the dataset's size; the network works at `size` x `size`. The truth has
-    a colorfulness only.
+    a colorfulness only. With `inception` every row has "features" (N, 2048) too.
     """
     found: dict[str, dict[str, list[Tensor]]] = {"gray": {}, "model": {}, "truth": {}}
 
@@ -55,9 +57,13 @@ def score(
         for photos in batches(dataset, indices, workers=workers):
             truth = photos.to(device)
             for row, image in (("gray", gray_batch(truth)), ("model", colorize_batch(generator, truth, size))):
-                scores = {"psnr": psnr(image, truth), "ssim": ssim(image, truth), "colorfulness": colorfulness(image)}
-                note(row, scores)
+                note(row, {"psnr": psnr(image, truth), "ssim": ssim(image, truth)})
+                note(row, {"ciede2000": ciede2000(image, truth), "colorfulness": colorfulness(image)})
+                if inception is not None:
+                    note(row, {"features": inception(image)})
             note("truth", {"colorfulness": colorfulness(truth)})
+            if inception is not None:
+                note("truth", {"features": inception(truth)})
             bar.update(len(photos))
     return {row: {name: torch.cat(parts) for name, parts in scores.items()} for row, scores in found.items()}
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pix2pix.color import delta_e_2000, rgb_to_lab
+
 SSIM_WINDOW = 7
 
 
@@ -40,6 +42,12 @@ def colorfulness(image: Tensor) -> Tensor:
     spread = (red_green.var(dim=1, correction=0) + yellow_blue.var(dim=1, correction=0)).sqrt()
     offset = (red_green.mean(dim=1).square() + yellow_blue.mean(dim=1).square()).sqrt()
     return spread + 0.3 * offset
+
+
+def ciede2000(image: Tensor, truth: Tensor) -> Tensor:
+    """The mean over pixels of the CIEDE2000 colour difference; about 1 is just noticeable."""
+    labs = (rgb_to_lab(photos.float() / 255) for photos in (image, truth))
+    return _float64(delta_e_2000(*labs).mean(dim=(1, 2)))
 
 
 def _window_mean(x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from pix2pix.unet import UNetGenerator
 
 WARM_UP = 0.2  # of the steps
 LOSS_NAMES = {
-    "pretrain": ("loss_G_L1", "loss_G_feature", "loss_G"),
+    "pretrain": ("loss_G_L1", "loss_G_feature"),
     "gan": ("loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G_feature", "loss_G"),
 }
 
@@ -35,6 +35,12 @@ class Settings:
     size: int
     seed: int
     log_every: int
+
+
+def loss_names(settings: Settings) -> tuple[str, ...]:
+    """The losses that a step of this run reports, in their order."""
+    names = LOSS_NAMES[settings.stage]
+    return names if settings.recipe.lambda_feature else tuple(name for name in names if name != "loss_G_feature")
 
 
 @dataclass
@@ -118,7 +124,7 @@ def create_state(
         schedulers=schedulers,
         scaler=precision.grad_scaler(),
         augmentation=torch.Generator().manual_seed(settings.seed),
-        sums=torch.zeros(len(LOSS_NAMES[settings.stage]), device=device),
+        sums=torch.zeros(len(loss_names(settings)), device=device),
     )
 
 

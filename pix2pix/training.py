@@ -27,7 +27,7 @@ from pix2pix.inference import colorize_batch, gray_batch
 from pix2pix.losses import FeatureLoss, GANLoss, l1_loss
 from pix2pix.metrics import ssim
 from pix2pix.recipes import Recipe
-from pix2pix.state import LOSS_NAMES, Settings, State
+from pix2pix.state import Settings, State, loss_names
 
 SAMPLES = 5  # photos in each figure
 LIVELINESS = 4.0  # dB of PSNR that colour as strong as the truth's is worth over none, in the GAN stage's score
@@ -53,7 +53,7 @@ def train(
     `about` is saved with the generator. Raises UserError when a loss is no longer finite or a file cannot be written.
     """
     world = world or World()
-    recipe, names = settings.recipe, LOSS_NAMES[settings.stage]
+    recipe, names = settings.recipe, loss_names(settings)
     writer = _summary_writer(run) if tensorboard and world.is_main else None
     samples = torch.stack([validation[i] for i in range(min(SAMPLES, len(validation)))])
     share = slice(world.rank, None, world.size)  # of every batch
@@ -90,7 +90,8 @@ def train(
                     lightness = lightness.contiguous(memory_format=torch.channels_last)
                     ab = (recipe.chroma * ab).clamp(-1, 1).contiguous(memory_format=torch.channels_last)
                     step = _gan_step if settings.stage == "gan" else _pretrain_step
-                    state.sums += step(state, recipe, precision, lightness, ab, feature_loss)
+                    losses = step(state, recipe, precision, lightness, ab, feature_loss)
+                    state.sums += torch.stack([losses[name].detach() for name in names])
                     if state.ema is not None:
                         _update_average(state.ema, state.generator, recipe.ema_decay, state.step)
                     for scheduler in state.schedulers.values():
@@ -192,15 +193,16 @@ def _pretrain_step(
     precision: Precision,
     lightness: Tensor,
     ab: Tensor,
-    feature_loss: FeatureLoss | None,
-) -> Tensor:
+    feature_loss: FeatureLoss | None = None,
+) -> dict[str, Tensor]:
     with precision.autocast():
         fake_ab = state.generator(lightness)
-        loss_feature = _weighted(feature_loss, recipe.lambda_feature, lightness, fake_ab, ab)
-    loss_l1 = l1_loss(fake_ab, ab)
-    loss = loss_l1 + loss_feature
-    _descend(state, "generator", loss)
-    return torch.stack((loss_l1, loss_feature, loss)).detach()
+    losses = {"loss_G_L1": l1_loss(fake_ab, ab)}
+    if feature_loss is not None:
+        with precision.autocast():
+            losses["loss_G_feature"] = recipe.lambda_feature * feature_loss(lightness, fake_ab, ab)
+    _descend(state, "generator", sum(losses.values()))
+    return losses
 
 
 def _gan_step(
@@ -209,8 +211,8 @@ def _gan_step(
     precision: Precision,
     lightness: Tensor,
     ab: Tensor,
-    feature_loss: FeatureLoss | None,
-) -> Tensor:
+    feature_loss: FeatureLoss | None = None,
+) -> dict[str, Tensor]:
     gan_loss = GANLoss(recipe.gan_loss)
     with precision.autocast():
         fake_ab = state.generator(lightness)
@@ -224,22 +226,18 @@ def _gan_step(
     state.discriminator.requires_grad_(False)
     with precision.autocast():
         logits = state.discriminator(lightness, fake_ab)
-        weight = recipe.lambda_l1 * recipe.lambda_feature
-        loss_g_feature = _weighted(feature_loss, weight, lightness, fake_ab, ab)
-    loss_g_gan = gan_loss(logits, True, for_generator=True)
-    loss_g_l1 = recipe.lambda_l1 * l1_loss(fake_ab, ab)
-    loss_g = loss_g_gan + loss_g_l1 + loss_g_feature
+    losses = {
+        "loss_G_GAN": gan_loss(logits, True, for_generator=True),
+        "loss_G_L1": recipe.lambda_l1 * l1_loss(fake_ab, ab),
+    }
+    if feature_loss is not None:
+        with precision.autocast():
+            weight = recipe.lambda_l1 * recipe.lambda_feature
+            losses["loss_G_feature"] = weight * feature_loss(lightness, fake_ab, ab)
+    loss_g = sum(losses.values())
     _descend(state, "generator", loss_g)
     state.discriminator.requires_grad_(True)
-    return torch.stack((loss_d_fake, loss_d_real, loss_d, loss_g_gan, loss_g_l1, loss_g_feature, loss_g)).detach()
-
-
-def _weighted(
-    feature_loss: FeatureLoss | None, weight: float, lightness: Tensor, fake_ab: Tensor, ab: Tensor
-) -> Tensor:
-    if feature_loss is None:
-        return fake_ab.new_zeros(())
-    return weight * feature_loss(lightness, fake_ab, ab)
+    return losses | {"loss_D_fake": loss_d_fake, "loss_D_real": loss_d_real, "loss_D": loss_d, "loss_G": loss_g}
 
 
 def _descend(state: State, name: str, loss: Tensor) -> None:

@@ -1,9 +1,11 @@
+import io
+
 import numpy as np
 import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix.augment import augment, draw_augmentation
+from pix2pix.augment import _jpeg, augment, degrade, draw_augmentation, draw_degradation
 from pix2pix.color import to_lab
 
 IDENTITY = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
@@ -51,3 +53,37 @@ def test_any_share_of_a_batch_sees_the_same_crops(batch):
     whole = augment(square, maps, 32)
     for rank in range(2):
         assert torch.allclose(augment(square[rank::2], maps[rank::2], 32), whole[rank::2], atol=1e-6)
+
+
+def test_only_the_share_asked_for_is_degraded(batch):
+    lightness = to_lab(batch[..., :96])[0].repeat(50, 1, 1, 1)
+    worn = degrade(lightness, draw_degradation(200, 96, torch.Generator().manual_seed(3), share=0.25))
+    changed = (worn != lightness).flatten(1).any(dim=1)
+    assert 0.15 < changed.float().mean() < 0.35
+    assert worn.min() >= -1 and worn.max() <= 1
+    error = (worn - lightness).abs().mean(dim=(1, 2, 3))[changed]
+    assert error.min() > 0.005 and error.max() > 0.1
+
+
+def test_degrading_any_share_of_a_batch_is_degrading_the_whole(batch):
+    lightness = to_lab(batch)[0][..., :90, :90]
+    draws = draw_degradation(4, 90, torch.Generator().manual_seed(0), share=1)
+    assert torch.equal(degrade(lightness[1::2], draws[1::2]), degrade(lightness, draws)[1::2])
+
+
+def test_fading_is_what_its_formula_says():
+    lightness = torch.linspace(-0.8, 0.8, 64).view(1, 1, 8, 8)
+    draws = torch.zeros(1, 5 + 64)
+    draws[:, 0], draws[:, 1] = 1, 1
+    assert torch.allclose(degrade(lightness, draws), 0.5 * lightness - 0.4, atol=0.02)
+
+
+def test_jpegs_quantisation_is_pillows(batch):
+    """Quality 50 is the standard's table itself; Pillow's level shift is 128 where this one's is 127.5."""
+    photo = Image.fromarray(batch[0].permute(1, 2, 0).numpy()).convert("L").crop((0, 0, 96, 90))
+    file = io.BytesIO()
+    photo.save(file, "JPEG", quality=50)
+    expected = np.asarray(Image.open(file), dtype=float)
+    original = torch.from_numpy(np.asarray(photo, dtype=np.float32))[None, None]
+    got = (_jpeg(original / 127.5 - 1, torch.ones(1, 1, 1, 1)) + 1)[0, 0].numpy() * 127.5
+    assert np.abs(got - expected).mean() < 0.3 * np.abs(original[0, 0].numpy() - expected).mean()

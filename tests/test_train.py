@@ -12,7 +12,7 @@ from conftest import process
 from PIL import Image
 
 from pix2pix import coco
-from pix2pix.checkpoint import load_training
+from pix2pix.checkpoint import load_generator, load_training
 from pix2pix.errors import UserError
 
 SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 1, "--cache", "cache", "--encoder", "none")
@@ -152,7 +152,6 @@ def test_one_broken_photo_of_forty_does_not_stop_whatever_the_split(run, photo_f
 
 def test_flags_that_would_do_nothing_are_refused(run, photo_folder):
     for words in (
-        ("--stage", "gan", "--encoder", "none"),
         ("--stage", "pretrain", "--data", photo_folder, "--lambda-l1", 3),
         ("--stage", "pretrain", "--val-data", photo_folder),
         ("--stage", "pretrain", "--lr", "nan"),
@@ -222,3 +221,19 @@ def test_ctrl_c_saves_and_exits_as_a_shell_expects(photo_folder, tmp_path):
     assert child.returncode == 130 and "Traceback" not in output, output
     step = load_training(folder / "last.pt")["step"]
     assert f"stopped at step {step}; go on with: python train.py --resume" in output and step > 0
+
+
+def test_a_run_from_a_generator_file_and_without_imagenet_weights(run, refused, pretrained, photo_folder, tmp_path):
+    words = ("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL)
+    code, output, _ = run(*words, "--from", pretrained / "generator.pt", "--lr", 1e-6)
+    assert code == 0 and f"starting from {pretrained / 'generator.pt'}" in output
+    about = load_generator(tmp_path / "runs" / "002-pretrain" / "generator.pt").about
+    assert about["started_from"]["results"]["epoch"] == 1
+    one, two = (
+        load_generator(tmp_path / "runs" / name / "generator.pt").network.head.conv.weight
+        for name in ("001-pretrain", "002-pretrain")
+    )
+    assert torch.allclose(one, two, atol=1e-3)
+    assert "needs ImageNet weights" in refused(*words, "--lambda-feature", 1)
+    assert "gone is not the folder of a run" in refused(*words, "--from", "gone")
+    assert "cannot be read" in refused(*words, "--from", photo_folder / "01.png")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import process
 from torch import nn
+from torchvision.models import resnet18
 
 from pix2pix import training
 from pix2pix.cache import prepare_photos
@@ -77,9 +78,11 @@ def assert_equal(one, other, where=""):
 
 def test_both_stages_stopped_inside_an_epoch_and_resumed_equal_unbroken_ones(run, photo_folder, tmp_path, monkeypatch):
     """12 photos: 3 to validate, 9 to train, 2 steps an epoch; stopped after step 3 of 4."""
+    torch.save(resnet18(weights=None).state_dict(), tmp_path / "encoder.pth")
+    words = ("--encoder", "encoder.pth", "--lambda-feature", 0.5, "--degrade", 0.5)
     starts = {
-        "pretrain": ("_pretrain_step", lambda: pretrain(run, photo_folder)),
-        "gan": ("_gan_step", lambda: gan(run, "--from", "runs/001-pretrain")),
+        "pretrain": ("_pretrain_step", lambda: pretrain(run, photo_folder, *words)),
+        "gan": ("_gan_step", lambda: gan(run, "--from", "runs/001-pretrain", *words[2:])),
     }
     for stage, (step, start) in starts.items():
         assert start()[0] == 0
@@ -93,6 +96,8 @@ def test_both_stages_stopped_inside_an_epoch_and_resumed_equal_unbroken_ones(run
         code, output, _ = run("train.py", "--resume", f"runs/{stopped.name}", "--cache", "cache")
         assert code == 0 and "epoch 2 of 2, step 3" in output
         assert_same_run(unbroken, stopped)
+        history = json.loads((stopped / "history.jsonl").read_text().splitlines()[-1])
+        assert history["losses"]["loss_G_feature"] > 0
     assert "is finished" in run("train.py", "--resume", stopped, "--cache", "cache")[1]
 
 
@@ -114,7 +119,7 @@ def test_a_run_leaves_what_it_should(run, photo_folder, tmp_path):
     assert [line["epoch"] for line in history] == [1, 2]
     six = {"loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G"}
     assert set(history[0]["losses"]) == six and history[0]["lr_generator"] == 1e-4
-    for row, names in (("gray", {"psnr", "ssim", "colorfulness"}), ("truth", {"colorfulness"})):
+    for row, names in (("gray", {"psnr", "ssim", "ciede2000", "colorfulness"}), ("truth", {"colorfulness"})):
         assert set(history[0]["validation"][row]) == names
     assert {path.name for path in (folder / "samples").iterdir()} == {"step_000002.png", "step_000004.png"}
     assert {"last.pt", "best.pt", "generator.pt", "curves.png", "steps.jsonl"} <= {
@@ -182,7 +187,7 @@ def new_state(stage, **changes):
 def test_one_batch_can_be_learned_by_heart(dataset):
     state, recipe, precision = new_state("pretrain", one_cycle=False)
     lightness, ab = to_lab(torch.stack([dataset[i] for i in range(4)]))
-    losses = [training._pretrain_step(state, recipe, precision, lightness, ab).item() for _ in range(25)]
+    losses = [training._pretrain_step(state, recipe, precision, lightness, ab)["loss_G_L1"].item() for _ in range(25)]
     assert losses[-1] < losses[0] / 2
 
 
@@ -190,7 +195,9 @@ def test_a_gan_step_moves_both_networks_and_reports_the_six_losses(dataset):
     state, recipe, precision = new_state("gan", lambda_l1=20.0)
     before = {name: copy.deepcopy(network.state_dict()) for name, network in state.networks.items()}
     lightness, ab = to_lab(torch.stack([dataset[i] for i in range(4)]))
-    d_fake, d_real, d, g_gan, g_l1, g = training._gan_step(state, recipe, precision, lightness, ab).tolist()
+    losses = training._gan_step(state, recipe, precision, lightness, ab)
+    names = ("loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G")
+    d_fake, d_real, d, g_gan, g_l1, g = (losses[name].item() for name in names)
     assert d == pytest.approx((d_fake + d_real) / 2) and g == pytest.approx(g_gan + g_l1, rel=1e-5)
     network = UNetGenerator()
     network.load_state_dict(before["generator"])

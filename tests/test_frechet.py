@@ -1,0 +1,62 @@
+"""The distance against the textbook's formula with SciPy's matrix root; the features against the network itself."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+from torch import nn
+
+from pix2pix.checkpoint import save_generator
+from pix2pix.frechet import InceptionFeatures, frechet_distance
+from pix2pix.unet import UNetGenerator
+
+
+@pytest.fixture
+def inception(tmp_path):
+    """A small TorchScript network in Inception's place: (N, 3, 299, 299) to (N, 8)."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 23, 23), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    torch.jit.trace(network, torch.zeros(1, 3, 299, 299)).save(str(tmp_path / "inception.pt"))
+    return network, tmp_path / "inception.pt"
+
+
+@pytest.mark.parametrize("counts", [(50, 80), (6, 7)])  # more photos than features, and fewer
+def test_the_distance_is_the_textbooks(counts):
+    generator = torch.Generator().manual_seed(1)
+    one, two = (torch.randn(count, 10, generator=generator, dtype=torch.float64) for count in counts)
+    two = 1 + two * torch.linspace(0.5, 2, 10, dtype=torch.float64)
+    first, second = np.cov(one.numpy().T), np.cov(two.numpy().T)
+    root = sqrtm(first @ second).real
+    expected = ((one.mean(0) - two.mean(0)) ** 2).sum().item() + np.trace(first + second - 2 * root)
+    assert frechet_distance(one, two) == pytest.approx(expected, abs=1e-5)
+    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
+
+
+def test_of_two_gaussians_by_hand():
+    """Means 3 apart, standard deviations 1 and 2 in one dimension: 9 + (2 - 1)^2."""
+    one = torch.tensor([[-1.0], [0.0], [1.0]])
+    assert frechet_distance(one, 3 + 2 * one) == pytest.approx(10)
+
+
+def test_features_are_the_networks_own(inception, batch):
+    network, path = inception
+    scaled = nn.functional.interpolate((batch.float() - 128) / 128, (299, 299), mode="bilinear")
+    features = InceptionFeatures(path, torch.device("cpu"))(batch)
+    assert features.dtype == torch.float64
+    assert torch.allclose(features.float(), network(scaled), atol=1e-5)
+
+
+def test_evaluate_prints_it(run, refused, inception, photo_folder, tmp_path):
+    torch.manual_seed(0)
+    save_generator(tmp_path / "generator.pt", UNetGenerator(), size=64, about={})
+    words = ("--weights", "generator.pt", "--data", photo_folder, "--cache", "cache", "--photo-size", 64)
+    code, output, _ = run("evaluate.py", *words, "--frechet", "--inception", inception[1], "--output", "out")
+    assert code == 0 and "Frechet" in output
+    result = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert result["rows"]["gray"]["frechet"] > 0 and "inception.pt" in result["frechet"]
+    assert "features" not in result["rows"]["model"]
+    (tmp_path / "words.pt").write_text("words")
+    assert "words.pt is no TorchScript" in refused("evaluate.py", *words, "--frechet", "--inception", "words.pt")
+    assert run("evaluate.py", *words, "--inception", inception[1])[0] == 2
