@@ -34,10 +34,14 @@ def parse_args() -> argparse.Namespace:
     add("photos", type=Path, nargs="+", metavar="PHOTO", help="photos, or folders of photos")
     add("-o", "--output", type=Path, help="the file for a single photo, else a folder (default: beside each photo)")
     add("--weights", type=Path, metavar="FILE|RUN", help="default: the shipped weights, else the latest run's")
+    add("--strength", type=float, default=1.0, help="of the colours, 0 (gray) to 2 (default: 1)")
     add("--overwrite", action="store_true", help="replace coloured photos that are already there")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not 0 <= args.strength <= 2:
+        parser.error("--strength must be between 0 and 2")
+    return args
 
 
 def main() -> int:
@@ -50,7 +54,7 @@ def main() -> int:
         else:
             waiting.append((source, target))
     if waiting:
-        colorizer = Colorizer(args.weights, device=args.device, runs=args.runs)
+        colorizer = Colorizer(args.weights, strength=args.strength, device=args.device, runs=args.runs)
         bar = tqdm(waiting, unit="photo", disable=len(waiting) == 1)
         for source, target in bar:
             try:

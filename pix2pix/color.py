@@ -19,6 +19,7 @@ RGB_TO_XYZ = (
 XYZ_TO_RGB = tuple(map(tuple, torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).tolist()))
 WHITE = (0.95047, 1.0, 1.08883)
 AB_SCALE = 110.0
+GAMUT_MARGIN = 1e-4  # of linear RGB, less than a step of 8 bits
 
 
 def srgb_to_linear(rgb: Tensor) -> Tensor:
@@ -46,12 +47,29 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """(N, 3, H, W) Lab to (N, 3, H, W) sRGB, clipped to [0, 1] where Lab leaves sRGB's gamut."""
-    lightness, a, b = _at_least_float32(lab).unbind(1)
-    fy = (lightness + 16) / 116
-    fx, fz = fy + a / 500, (fy - b / 200).clamp(min=0)
-    xyz = torch.stack([_lab_curve_inverse(f) * white for f, white in zip((fx, fy, fz), WHITE, strict=True)], dim=1)
-    linear = torch.stack(_matrix(XYZ_TO_RGB, xyz), dim=1)
-    return linear_to_srgb(linear).clamp(0, 1)
+    return linear_to_srgb(_lab_to_linear(_at_least_float32(lab))).clamp(0, 1)
+
+
+def fit_gamut(lab: Tensor) -> Tensor:
+    """(N, 3, H, W) Lab, its chroma reduced where it leaves sRGB's gamut: lightness and hue stay as they are.
+
+    Clipping R, G and B instead changes all three. The chroma kept is found by bisection, to 1/256 of it.
+    """
+    linear = _lab_to_linear(lab)
+    outside = ((linear < -GAMUT_MARGIN) | (linear > 1 + GAMUT_MARGIN)).any(dim=1)
+    if not outside.any():
+        return lab
+    colors = lab.movedim(1, -1)
+    pixels = colors[outside]
+    kept = torch.zeros_like(pixels[:, :1])
+    for halving in range(1, 9):
+        tried = kept + 0.5**halving
+        linear = _lab_to_linear(torch.cat((pixels[:, :1], pixels[:, 1:] * tried), dim=1)[..., None, None])[..., 0, 0]
+        inside = ((linear >= -GAMUT_MARGIN) & (linear <= 1 + GAMUT_MARGIN)).all(dim=1, keepdim=True)
+        kept = torch.where(inside, tried, kept)
+    fitted = colors.clone()
+    fitted[outside] = torch.cat((pixels[:, :1], pixels[:, 1:] * kept), dim=1)
+    return fitted.movedim(-1, 1)
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,6 +128,15 @@ def delta_e_2000(lab: Tensor, other: Tensor) -> Tensor:
 def _seventh(chroma: Tensor) -> Tensor:
     power = chroma**7
     return (power / (power + 25.0**7)).sqrt()
+
+
+def _lab_to_linear(lab: Tensor) -> Tensor:
+    """(N, 3, H, W) Lab to linear RGB, outside [0, 1] where Lab leaves sRGB's gamut."""
+    lightness, a, b = lab.unbind(1)
+    fy = (lightness + 16) / 116
+    fx, fz = fy + a / 500, (fy - b / 200).clamp(min=0)
+    xyz = torch.stack([_lab_curve_inverse(f) * white for f, white in zip((fx, fy, fz), WHITE, strict=True)], dim=1)
+    return torch.stack(_matrix(XYZ_TO_RGB, xyz), dim=1)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

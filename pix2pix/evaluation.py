@@ -36,14 +36,16 @@ def score(
     size: int,
     *,
     device: torch.device,
+    strength: float = 1.0,
     workers: int = 0,
     inception: InceptionFeatures | None = None,
     progress: bool = False,
 ) -> dict[str, dict[str, Tensor]]:
     """Per photo, in float64: {"gray", "model", "truth"} to {"psnr" (dB), "ssim", "ciede2000", "colorfulness"} to (N,).
 
-    Predictions and truth are uint8 photos of the dataset's size; the network works at `size` x `size`. The truth has
-    a colorfulness only. With `inception` every row has "features" (N, 2048) too.
+    Predictions and truth are uint8 photos of the dataset's size; the network works at `size` x `size`, its colours
+    are multiplied by `strength`. The truth has a colorfulness only. With `inception` every row has "features"
+    (N, 2048) too.
     """
     found: dict[str, dict[str, list[Tensor]]] = {"gray": {}, "model": {}, "truth": {}}
 
@@ -56,7 +58,10 @@ def score(
     with eval_mode(generator), bar:
         for photos in batches(dataset, indices, workers=workers):
             truth = photos.to(device)
-            for row, image in (("gray", gray_batch(truth)), ("model", colorize_batch(generator, truth, size))):
+            for row, image in (
+                ("gray", gray_batch(truth)),
+                ("model", colorize_batch(generator, truth, size, strength)),
+            ):
                 note(row, {"psnr": psnr(image, truth), "ssim": ssim(image, truth)})
                 note(row, {"ciede2000": ciede2000(image, truth), "colorfulness": colorfulness(image)})
                 if inception is not None:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pix2pix.checkpoint import find_generator, load_generator
-from pix2pix.color import join_lab, lab_to_rgb, lightness_to_gray, to_lab
+from pix2pix.color import fit_gamut, join_lab, lab_to_rgb, lightness_to_gray, to_lab
 from pix2pix.device import choose_device
 from pix2pix.photos import to_rgb
 
@@ -29,13 +29,18 @@ def predict_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -
     return ab.clamp(-1, 1)
 
 
-def colorize_batch(generator: nn.Module, photos: Tensor, size: int) -> Tensor:
+def colorize_batch(generator: nn.Module, photos: Tensor, size: int, strength: float = 1.0) -> Tensor:
     """uint8 photos (N, 3, H, W), whose colours are not looked at, to coloured uint8 photos of the same L.
 
-    The network sees them at `size` x `size`. Call with the generator in eval mode.
+    The network sees them at `size` x `size`; its ab are multiplied by `strength`. Call with the generator in eval mode.
     """
     lightness, _ = to_lab(photos)
-    return to_uint8(lab_to_rgb(join_lab(lightness, predict_ab(generator, lightness, (size, size)))))
+    return join_colors(lightness, strength * predict_ab(generator, lightness, (size, size)))
+
+
+def join_colors(lightness: Tensor, ab: Tensor) -> Tensor:
+    """L (N, 1, H, W) and ab (N, 2, H, W) to uint8 photos; chroma beyond sRGB's gamut is reduced, not clipped."""
+    return to_uint8(lab_to_rgb(fit_gamut(join_lab(lightness, ab))))
 
 
 def gray_batch(photos: Tensor) -> Tensor:
@@ -52,10 +57,19 @@ class Colorizer:
     """Colours Pillow images with a generator file: `Colorizer().colorize(image)`.
 
     `weights` is a generator file or a run's folder; without it the weights shipped with the package, else the latest
-    run under `runs`. Raises UserError when there is none or it cannot be read.
+    run under `runs`. `strength` multiplies the colours: 0 is gray. Raises UserError when there are no weights or they
+    cannot be read.
     """
 
-    def __init__(self, weights: Path | None = None, *, device: str = "auto", runs: Path = Path("runs")) -> None:
+    def __init__(
+        self,
+        weights: Path | None = None,
+        *,
+        strength: float = 1.0,
+        device: str = "auto",
+        runs: Path = Path("runs"),
+    ) -> None:
+        self.strength = strength
         self.weights = find_generator(weights, runs=runs)
         self.device = choose_device(device)
         loaded = load_generator(self.weights)
@@ -67,9 +81,10 @@ class Colorizer:
         """Any Pillow image to an RGB image of the same size; what colours it has are replaced."""
         photo = torch.from_numpy(np.array(to_rgb(image))).permute(2, 0, 1)[None]
         lightness = torch.cat([to_lab(strip.to(self.device))[0] for strip in photo.split(STRIP, dim=2)], dim=2)
-        ab = predict_ab(self.generator, lightness, self._working_size(image.height, image.width))
+        size = self._working_size(image.height, image.width)
+        ab = self.strength * predict_ab(self.generator, lightness, size)
         for rgb, part, colors in zip(*(tensor.split(STRIP, dim=2) for tensor in (photo, lightness, ab)), strict=True):
-            rgb.copy_(to_uint8(lab_to_rgb(join_lab(part, colors))))
+            rgb.copy_(join_colors(part, colors))
         return Image.fromarray(photo[0].permute(1, 2, 0).numpy())
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:

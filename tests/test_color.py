@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 
-from pix2pix.color import delta_e_2000, join_lab, lab_to_rgb, lightness_to_gray, rgb_to_lab, split_lab
+from pix2pix.color import delta_e_2000, fit_gamut, join_lab, lab_to_rgb, lightness_to_gray, rgb_to_lab, split_lab
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,24 @@ def test_ciede2000_is_scikit_images(grid):
 def test_ciede2000_by_sharmas_table(one, two, expected):
     one, two = (torch.tensor(lab, dtype=torch.float64).view(1, 3, 1, 1) for lab in (one, two))
     assert delta_e_2000(one, two).item() == pytest.approx(expected, abs=5e-5)
+
+
+def test_chroma_is_reduced_to_the_gamut_where_clipping_would_change_lightness_and_hue():
+    generator = torch.Generator().manual_seed(0)
+    lab = torch.rand(1, 3, 64, 64, generator=generator) * 120 - 60
+    lab[:, 0] = lab[:, 0].abs() / 60 * 100
+    fitted = fit_gamut(lab)
+    back = torch.from_numpy(rgb2lab(lab_to_rgb(fitted)[0].numpy(), channel_axis=0))
+    assert (back - fitted[0]).abs().max() < 0.2
+    clipped = torch.from_numpy(rgb2lab(lab_to_rgb(lab)[0].numpy(), channel_axis=0))
+    assert (clipped[0] - lab[0, 0]).abs().max() > 10
+    hue = torch.atan2(fitted[:, 2], fitted[:, 1]) - torch.atan2(lab[:, 2], lab[:, 1])
+    colored = fitted[:, 1:].norm(dim=1) > 0.01
+    assert hue[colored].abs().max() < 1e-3
+    chroma = fitted[:, 1:].norm(dim=1) / lab[:, 1:].norm(dim=1)
+    assert chroma.max() <= 1 + 1e-6
+    more = torch.cat((fitted[:, :1], fitted[:, 1:] * 1.02), dim=1)[:, :, (chroma < 0.9)[0]]
+    outside = lab2rgb(more[0].T.numpy()[None])[0]
+    untouched = chroma == 1
+    assert 0.2 < untouched.float().mean() < 0.8
+    assert ((outside <= 0.001) | (outside >= 0.999)).any(axis=1).mean() > 0.95  # no more was taken than needed
