@@ -1,137 +1,242 @@
 """Colour black-and-white photos, at their own size.
 
 python colorize.py photo.jpg                   # writes photo-colorized.jpg beside it
-python colorize.py scans/ *.png                # folders (searched recursively) and several photos
+python colorize.py scans/ "more/*.tif"         # folders (searched recursively), patterns and several photos
 python colorize.py scans/ -o coloured/         # into a folder, with the same names and subfolders
-python colorize.py photo.jpg --weights runs/002-gan
+python colorize.py - < photo.jpg > coloured.jpg
+python colorize.py photo.jpg --weights runs/002-gan --strength 1.3 --compare
+torchrun --nproc_per_node=2 colorize.py scans/ -o coloured/    # the photos shared out to two processes
 """
 
 from __future__ import annotations
 
 import argparse
+import glob
+import io
+import json
 import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
+from pix2pix.color import lightness_to_gray
+from pix2pix.distributed import join_world
 from pix2pix.errors import UserError, run_script
 from pix2pix.files import replacing
+from pix2pix.imagefile import MAX_PIXELS, Page, read_pages
+from pix2pix.imagesave import holds_16_bits, write_pages
 from pix2pix.inference import Colorizer
-from pix2pix.photos import PHOTO_SUFFIXES, find_photos, read_photo
+from pix2pix.photos import PHOTO_SUFFIXES, find_photos
 
-SUFFIX = "-colorized"
-SAVE_OPTIONS = {
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
-    ".webp": {"quality": 95},
-}
+COLORIZED, COMPARED = "-colorized", "-compared"
+SUFFIXES = (*PHOTO_SUFFIXES, ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")
+STREAM = Path("-")  # standard input, and standard output
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("photos", type=Path, nargs="+", metavar="PHOTO", help="photos, or folders of photos")
+    add("photos", type=Path, nargs="+", metavar="PHOTO", help="photos, folders, patterns, or - for standard input")
     add("-o", "--output", type=Path, help="the file for a single photo, else a folder (default: beside each photo)")
     add("--weights", type=Path, metavar="FILE|RUN", help="default: the shipped weights, else the latest run's")
     add("--strength", type=float, default=1.0, help="of the colours, 0 (gray) to 2 (default: 1)")
+    add("--size", type=int, help="short side in pixels that the network sees (default: as trained); a larger one sees "
+        "smaller things, is slower, and far from the default colours worse")  # fmt: skip
+    add("--compare", action="store_true", help="write gray and colour side by side")
     add("--overwrite", action="store_true", help="replace coloured photos that are already there")
+    add("--json", action="store_true", help="print one line of JSON a photo, for programs")
+    add("--max-pixels", type=float, default=MAX_PIXELS / 1e6, metavar="MILLIONS", help="refuse larger photos")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
     args = parser.parse_args()
     if not 0 <= args.strength <= 2:
         parser.error("--strength must be between 0 and 2")
+    if args.size is not None and not 32 <= args.size <= 4096:
+        parser.error("--size must be between 32 and 4096")
+    if not args.max_pixels > 0:
+        parser.error("--max-pixels must be above 0")
+    if STREAM in args.photos and (len(args.photos) > 1 or args.json):
+        parser.error("- is a single photo from standard input: name no others with it, and no --json")
     return args
 
 
 def main() -> int:
     args = parse_args()
-    tasks, failed = plan(args.photos, args.output)
+    world = join_world()
+    report = Report(as_json=args.json)
+    tasks, failed = plan(args.photos, args.output, COMPARED if args.compare else COLORIZED)
+    if world.is_main:
+        for source, reason in failed:
+            report(source, None, "failed", reason)
     waiting = []
-    for source, target in tasks:
-        if target.exists() and not args.overwrite:
-            print(f"{target} is already there, left as it is (--overwrite replaces it)")
+    for source, target in tasks[world.rank :: world.size]:  # of all, whichever of them are done already
+        if target != STREAM and target.exists() and not args.overwrite:
+            report(source, target, "skipped", "already there, left as it is (--overwrite replaces it)")
         else:
             waiting.append((source, target))
     if waiting:
-        colorizer = Colorizer(args.weights, strength=args.strength, device=args.device, runs=args.runs)
-        bar = tqdm(waiting, unit="photo", disable=len(waiting) == 1)
-        for source, target in bar:
+        device = f"cuda:{world.local_rank}" if world.size > 1 and torch.cuda.is_available() else args.device
+        colorizer = Colorizer(args.weights, strength=args.strength, size=args.size, device=device, runs=args.runs)
+        for source, target in tqdm(waiting, unit="photo", disable=len(waiting) == 1 or not world.is_main):
             try:
-                colorize_file(colorizer, source, target)
-                bar.write(f"{source} -> {target}")
+                notes = colorize_file(colorizer, source, target, args)
+                report(source, target, "done", "; ".join(notes))
             except UserError as error:
-                failed.append(str(error))
-                bar.write(f"error: {error}", file=sys.stderr)
-    if len(failed) > 1 or (failed and len(tasks) > 1):
-        print(f"{len(failed)} could not be coloured:", *failed, sep="\n  ", file=sys.stderr)
-    return 1 if failed else 0
+                report(source, target, "failed", str(error))
+    report.summarize()
+    return 1 if report.failed else 0
 
 
-def plan(sources: list[Path], output: Path | None) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """(photo, where its coloured version goes) for every photo of the sources, and the sources that give none.
+class Report:
+    """Tells what became of every photo, for people or, as JSON lines, for programs; and counts."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.counts: Counter[str] = Counter()
+        self.failed: list[str] = []
+        self.started = time.perf_counter()
+
+    def __call__(self, source: Path, target: Path | None, status: str, note: str = "") -> None:
+        """`status` is "done", "skipped" or "failed"; `note` says why."""
+        self.counts[status] += 1
+        if status == "failed":
+            self.failed.append(note)
+        if self.as_json:
+            line = {"status": status, "photo": str(source), "written": str(target) if status == "done" else None}
+            tqdm.write(json.dumps(line | {"note": note}))
+        elif status == "failed":
+            tqdm.write(f"error: {note}", file=sys.stderr)
+        elif target != STREAM:
+            arrow = f"{source} -> {target}" if status == "done" else f"{target}"
+            tqdm.write(arrow + (f": {note}" if note else ""))
+
+    def summarize(self) -> None:
+        """For more than one photo: the counts, the time, and once more what failed."""
+        if sum(self.counts.values()) < 2:
+            return
+        seconds = time.perf_counter() - self.started
+        print(
+            f"{self.counts['done']} coloured, {self.counts['skipped']} already there, {self.counts['failed']} failed, "
+            f"in {seconds:.0f} s",
+            file=sys.stderr,
+        )
+        if self.failed:
+            print("failed:", *self.failed, sep="\n  ", file=sys.stderr)
+
+
+def plan(
+    sources: list[Path], output: Path | None, added: str
+) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
+    """(photo, where its coloured version goes) of every photo, and (source, why not) of the sources that give none.
 
     Coloured photos of an earlier run, by their name, are no sources when a folder is searched. Raises UserError when
     two photos would be written to one file, or one over itself.
     """
     tasks: list[tuple[Path, Path]] = []
-    failed = []
-    to_file = output is not None and output.suffix.lower() in PHOTO_SUFFIXES and not output.is_dir()
-    for source in sources:
-        if not source.is_dir():
+    failed: list[tuple[Path, str]] = []
+    to_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
+    for source in expand(sources):
+        if source == STREAM:
+            tasks.append((source, output or STREAM))
+        elif not source.is_dir():
             if not source.exists():
-                failed.append(f"there is no {source}")
-                print(f"error: {failed[-1]}", file=sys.stderr)
+                failed.append((source, f"there is no {source}"))
                 continue
-            tasks.append((source, output if to_file else target_of(source, Path(source.name), output)))
-            continue
-        if to_file:
+            tasks.append((source, output if to_file else target_of(source, Path(source.name), output, added)))
+        elif to_file:
             raise UserError(f"{output} is one file and {source} a folder; give a folder with -o")
-        try:
-            names = [Path(photo.name) for photo in find_photos([source])]
-        except UserError as error:
-            failed.append(str(error))
-            print(f"error: {error}", file=sys.stderr)
-            continue
-        tasks += [(source / n, target_of(source / n, n, output)) for n in names if not n.stem.endswith(SUFFIX)]
+        else:
+            try:
+                names = [Path(photo.name) for photo in find_photos([source], SUFFIXES)]
+            except UserError as error:
+                failed.append((source, str(error)))
+                continue
+            names = [name for name in names if not name.stem.endswith((COLORIZED, COMPARED))]
+            tasks += [(source / name, target_of(source / name, name, output, added)) for name in names]
+    tasks = list(dict.fromkeys(tasks))
     if to_file and len(tasks) > 1:
         raise UserError(f"{len(tasks)} photos cannot all be written to {output}; give a folder with -o")
     owner: dict[Path, Path] = {}
     for source, target in tasks:
-        if target.absolute() == source.absolute():
+        if target != STREAM and target.absolute() == source.absolute():
             raise UserError(f"{source} would be written over itself; give another file or folder with -o")
         if owner.setdefault(target.absolute(), source) != source:
             raise UserError(f"{owner[target.absolute()]} and {source} would both be written to {target}")
-    return list(dict.fromkeys(tasks)), failed
+    return tasks, failed
 
 
-def target_of(source: Path, name: Path, output: Path | None) -> Path:
+def expand(sources: list[Path]) -> list[Path]:
+    """The sources, patterns replaced by what they stand for, where the shell has not done it."""
+    found = []
+    for source in sources:
+        matches = [] if source == STREAM or source.exists() else sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207
+        found += [Path(match) for match in matches] or [source]
+    return found
+
+
+def target_of(source: Path, name: Path, output: Path | None, added: str) -> Path:
     """Beside the photo as NAME-colorized, or under the folder `output` with the photo's own name."""
-    kept = name.suffix.lower() in PHOTO_SUFFIXES and name.suffix.lower() != ".gif"  # a GIF has too few colours
-    added = "" if kept else ".png"
+    kept = name.suffix.lower() in SUFFIXES and name.suffix.lower() != ".gif"  # a GIF has too few colours
+    suffix = "" if kept else ".png"
     if output is None:
-        return source.with_name(f"{source.stem}{SUFFIX}{source.suffix}{added}")
-    return output / f"{name}{added}"
+        return source.with_name(f"{source.stem}{added}{source.suffix}{suffix}")
+    return output / f"{name}{suffix}"
 
 
-def colorize_file(colorizer: Colorizer, source: Path, target: Path) -> None:
-    """Write the coloured photo whole or not at all. Raises UserError, naming the photo and the reason."""
-    image = read_photo(source)
+def colorize_file(colorizer: Colorizer, source: Path, target: Path, args: argparse.Namespace) -> list[str]:
+    """Write the coloured photo whole or not at all; returns what the user should know of it.
+
+    Raises UserError, naming the photo and the reason.
+    """
+    content = sys.stdin.buffer.read() if source == STREAM else source
+    name = "standard input" if source == STREAM else str(source)
     try:
-        coloured = colorizer.colorize(image)
+        pages = read_pages(content, name, round(args.max_pixels * 1e6))
+        file = Path(f"photo{stream_suffix(content)}") if target == STREAM else target
+        deep = holds_16_bits(file)
+        if args.compare:  # two photos side by side have no transparency
+            pages = [replace(page, alpha=None) for page in pages]
+        pictures = (picture(colorizer, page, deep=deep and page.deep, compare=args.compare) for page in pages)
+        if target == STREAM:
+            with tempfile.TemporaryDirectory() as folder:
+                written = Path(folder, file.name)
+                write_pages(pages, pictures, written)
+                sys.stdout.buffer.write(written.read_bytes())
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as temporary:
+                write_pages(pages, pictures, temporary)
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
         raise UserError(
-            f"{source} ({image.width}x{image.height}) needs more memory than there is; close other programs, use "
-            "--device cpu, or colour a smaller copy"
+            f"{name} needs more memory than there is; close other programs, use --device cpu, or colour a smaller copy"
         ) from error
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as temporary:
-            coloured.save(temporary, **SAVE_OPTIONS.get(target.suffix.lower(), {}))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from error
+    return list(dict.fromkeys(note for page in pages for note in page.notes))
+
+
+def picture(colorizer: Colorizer, page: Page, *, deep: bool, compare: bool) -> np.ndarray:
+    """The page in colour, uint8 or uint16 (H, W, 3); with `compare` (H, 2W, 3), gray on the left."""
+    coloured = colorizer.colorize_lightness(page.lightness, deep=deep)[0].permute(1, 2, 0).numpy()
+    if not compare:
+        return coloured
+    gray = lightness_to_gray(page.lightness[0, 0])[..., None].numpy() * np.iinfo(coloured.dtype).max
+    return np.hstack((np.broadcast_to(gray.round().astype(coloured.dtype), coloured.shape), coloured))
+
+
+def stream_suffix(content: bytes) -> str:
+    """The suffix of the format that standard input came in, in which standard output is written."""
+    with Image.open(io.BytesIO(content)) as image:
+        return {"JPEG": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp"}.get(image.format, ".png")
 
 
 if __name__ == "__main__":

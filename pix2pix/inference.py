@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -54,11 +55,12 @@ def to_uint8(rgb: Tensor) -> Tensor:
 
 
 class Colorizer:
-    """Colours Pillow images with a generator file: `Colorizer().colorize(image)`.
+    """Colours photos with a generator file: `Colorizer().colorize(photo)`.
 
     `weights` is a generator file or a run's folder; without it the weights shipped with the package, else the latest
-    run under `runs`. `strength` multiplies the colours: 0 is gray. Raises UserError when there are no weights or they
-    cannot be read.
+    run under `runs`. `strength` multiplies the colours: 0 is gray. `size` is the short side in pixels that the network
+    sees, by default what it was trained at. A Colorizer does not change once it is made: threads may share it. Raises
+    UserError when there are no weights or they cannot be read.
     """
 
     def __init__(
@@ -66,29 +68,72 @@ class Colorizer:
         weights: Path | None = None,
         *,
         strength: float = 1.0,
+        size: int | None = None,
         device: str = "auto",
         runs: Path = Path("runs"),
     ) -> None:
-        self.strength = strength
         self.weights = find_generator(weights, runs=runs)
         self.device = choose_device(device)
         loaded = load_generator(self.weights)
-        self.size = loaded.size
+        self.size = size or loaded.size
+        self.strength = strength
         self.generator = loaded.network.to(self.device, memory_format=torch.channels_last).eval()
 
+    @overload
+    def colorize(self, photo: Image.Image) -> Image.Image: ...
+    @overload
+    def colorize(self, photo: np.ndarray) -> np.ndarray: ...
+    @overload
+    def colorize(self, photo: Tensor) -> Tensor: ...
+
+    def colorize(self, photo: Image.Image | np.ndarray | Tensor) -> Image.Image | np.ndarray | Tensor:
+        """A photo, or a batch of them, as 8-bit RGB of the same size and kind; what colours it has are replaced.
+
+        - a Pillow image of any mode;
+        - a uint8 array (H, W), (H, W, 1), or (H, W, 3): gives (H, W, 3);
+        - a uint8 tensor (N, 1, H, W) or (N, 3, H, W) on any device: gives (N, 3, H, W) there.
+
+        Raises TypeError or ValueError for anything else.
+        """
+        if isinstance(photo, Image.Image):
+            return Image.fromarray(self.colorize(np.array(to_rgb(photo))))
+        if isinstance(photo, np.ndarray):
+            planes = photo[..., None] if photo.ndim == 2 else photo
+            if planes.dtype != np.uint8 or planes.ndim != 3 or planes.shape[2] not in (1, 3) or not planes.size:
+                raise ValueError(f"expected uint8 (H, W), (H, W, 1) or (H, W, 3), got {photo.dtype} {photo.shape}")
+            batch = torch.from_numpy(np.ascontiguousarray(planes)).permute(2, 0, 1)[None]
+            return self.colorize(batch)[0].permute(1, 2, 0).contiguous().numpy()
+        if not isinstance(photo, Tensor):
+            raise TypeError(f"expected a Pillow image, an array or a tensor, got {type(photo).__name__}")
+        if photo.dtype != torch.uint8 or photo.ndim != 4 or photo.shape[1] not in (1, 3) or not photo.numel():
+            raise ValueError(f"expected uint8 (N, 1, H, W) or (N, 3, H, W), got {photo.dtype} {tuple(photo.shape)}")
+        colored = [self.colorize_lightness(photo_lightness(one[None])).to(photo.device) for one in photo]
+        return torch.cat(colored)
+
     @torch.inference_mode()
-    def colorize(self, image: Image.Image) -> Image.Image:
-        """Any Pillow image to an RGB image of the same size; what colours it has are replaced."""
-        photo = torch.from_numpy(np.array(to_rgb(image))).permute(2, 0, 1)[None]
-        lightness = torch.cat([to_lab(strip.to(self.device))[0] for strip in photo.split(STRIP, dim=2)], dim=2)
-        size = self._working_size(image.height, image.width)
-        ab = self.strength * predict_ab(self.generator, lightness, size)
-        for rgb, part, colors in zip(*(tensor.split(STRIP, dim=2) for tensor in (photo, lightness, ab)), strict=True):
-            rgb.copy_(join_colors(part, colors))
-        return Image.fromarray(photo[0].permute(1, 2, 0).numpy())
+    def colorize_lightness(self, lightness: Tensor, *, deep: bool = False) -> Tensor:
+        """L (1, 1, H, W) in [-1, 1] to RGB (1, 3, H, W) on the CPU: uint8, or uint16 with `deep`."""
+        height, width = lightness.shape[-2:]
+        small = F.interpolate(
+            lightness, self._working_size(height, width), mode="bilinear", align_corners=False, antialias=True
+        )
+        small_ab = self.strength * self.generator(small.to(self.device))
+        ab = F.interpolate(small_ab.cpu(), (height, width), mode="bicubic", align_corners=False)
+        kind = torch.uint16 if deep else torch.uint8
+        rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
+        for target, part, colors in zip(*(x.split(STRIP, dim=2) for x in (rgb, lightness, ab)), strict=True):
+            values = lab_to_rgb(fit_gamut(join_lab(part.to(self.device), colors.to(self.device))))
+            target.copy_((values * (65535 if deep else 255)).round())
+        return rgb
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) with the short side at the generator's training size and the photo's aspect."""
+        """(height, width) with the short side at the working size and the photo's aspect."""
         scale = self.size / min(height, width)
         longest = LONGEST_SIDE * self.size
         return min(max(round(height * scale), 1), longest), min(max(round(width * scale), 1), longest)
+
+
+def photo_lightness(photo: Tensor) -> Tensor:
+    """uint8 (1, 1 or 3, H, W) to L (1, 1, H, W) in [-1, 1] on the CPU, a strip of rows at a time."""
+    strips = photo.cpu().expand(-1, 3, -1, -1).split(STRIP, dim=2)
+    return torch.cat([to_lab(strip)[0] for strip in strips], dim=2)

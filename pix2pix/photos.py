@@ -37,17 +37,17 @@ class Photo:
             return file.read(self.length)
 
 
-def find_photos(sources: list[Path]) -> list[Photo]:
-    """The photos of folders (searched recursively), tar files and single files, sorted by name.
+def find_photos(sources: list[Path], suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> list[Photo]:
+    """The photos, by their suffixes, of folders (searched recursively), tar files and single files, sorted by name.
 
     With several sources a name begins with its source's own name. Raises UserError for a source that is missing,
     is no tar, or holds no photo, and when two photos have one name or one photo is in two sources.
     """
     photos: list[Photo] = []
     for source in sources:
-        found = _photos_in(source)
+        found = _photos_in(source, suffixes)
         if not found:
-            raise UserError(f"no photos in {source} (looked for {' '.join(PHOTO_SUFFIXES)})")
+            raise UserError(f"no photos in {source} (looked for {' '.join(suffixes)})")
         prefix = f"{source.name}/" if len(sources) > 1 else ""
         photos += [Photo(prefix + photo.name, photo.path, photo.offset, photo.length) for photo in found]
     photos.sort(key=lambda photo: photo.name)
@@ -62,21 +62,21 @@ def find_photos(sources: list[Path]) -> list[Photo]:
     return photos
 
 
-def _photos_in(source: Path) -> list[Photo]:
+def _photos_in(source: Path, suffixes: tuple[str, ...]) -> list[Photo]:
     if source.is_dir():
         found = []
         for folder, folders, files in os.walk(source):
             folders.sort()
-            paths = [Path(folder, file) for file in files if _is_photo_name(file)]
+            paths = [Path(folder, file) for file in files if _is_photo_name(file, suffixes)]
             found += [Photo(path.relative_to(source).as_posix(), path) for path in paths if path.is_file()]
         return found
     if not source.exists():
         raise UserError(f"there is no {source}; give a folder of photos or a tar of photos")
-    if source.suffix.lower() in PHOTO_SUFFIXES:
+    if source.suffix.lower() in suffixes:
         return [Photo(source.name, source)]
     try:
         with tarfile.open(source, "r:") as tar:
-            members = {m.name: m for m in tar if m.isreg() and _is_photo_name(m.name)}  # a later one replaces
+            members = {m.name: m for m in tar if m.isreg() and _is_photo_name(m.name, suffixes)}  # a later one replaces
     except (tarfile.TarError, EOFError) as error:
         raise UserError(
             f"{source} is neither a folder of photos nor an uncompressed tar of photos ({error})"
@@ -84,9 +84,9 @@ def _photos_in(source: Path) -> list[Photo]:
     return [Photo(member.name, source, member.offset_data, member.size) for member in members.values()]
 
 
-def _is_photo_name(name: str) -> bool:
+def _is_photo_name(name: str, suffixes: tuple[str, ...]) -> bool:
     """By its ending; hidden files (macOS's `._photo.jpg`, a file half written) are none."""
-    return name.lower().endswith(PHOTO_SUFFIXES) and not name.rpartition("/")[2].startswith(".")
+    return name.lower().endswith(suffixes) and not name.rpartition("/")[2].startswith(".")
 
 
 def read_photo(photo: Photo | Path) -> Image.Image:

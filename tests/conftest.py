@@ -76,6 +76,5 @@ def process(script, *words, cwd, **options):
     """A real process of an entry script, or of a module with its own arguments, and its output."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *([str(ROOT / script)] if script.endswith(".py") else script.split()), *map(str, words)]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | options
+    return subprocess.Popen(command, cwd=cwd, env=environment, **options)

@@ -1,14 +1,23 @@
 """colorize.py: what is written, and that the photo's own lightness stays."""
 
 import hashlib
+import io
 import json
+import os
+import signal
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from conftest import ROOT, process
 from PIL import Image
 from skimage.color import rgb2lab
 
+import pix2pix
 from pix2pix.checkpoint import SHIPPED_GENERATOR, save_generator
 from pix2pix.color import to_lab
 from pix2pix.inference import Colorizer, colorize_batch, gray_batch, join_colors, predict_ab
@@ -74,6 +83,8 @@ def test_large_photos_are_converted_strip_by_strip_without_a_seam(weights, netwo
         ab = predict_ab(colorizer.generator, lightness, (144, 64))  # 576x256, the short side at 64
         expected = join_colors(lightness, ab)[0].permute(1, 2, 0).numpy()
     assert np.array_equal(coloured, expected)
+    tensor = colorizer.colorize(whole.expand(2, -1, -1, -1))
+    assert torch.equal(tensor[1].permute(1, 2, 0), torch.tensor(coloured))
 
 
 def test_colours_of_the_photo_are_not_looked_at(network, batch):
@@ -125,7 +136,7 @@ def test_a_broken_photo_does_not_stop_the_others(run, weights, photo_folder):
     (photo_folder / "00.jpg").write_text("words")
     code, _, errors = run("colorize.py", photo_folder, "nowhere.jpg", "--weights", weights)
     assert code == 1
-    assert "2 could not be coloured" in errors and "00.jpg" in errors and "nowhere.jpg" in errors
+    assert "12 coloured, 0 already there, 2 failed" in errors and "00.jpg" in errors and "nowhere.jpg" in errors
     assert len(list(photo_folder.rglob("*-colorized.*"))) == 12
     assert not list(photo_folder.rglob(".*"))
 
@@ -142,7 +153,7 @@ def test_bad_calls_are_refused(refused, weights, gray_photo, tmp_path, photo_fol
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(run, weights, gray_photo, monkeypatch):
-    def full(self, path, **_):
+    def full(self, path, *_, **__):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
@@ -159,3 +170,108 @@ def test_the_shipped_weights_are_small_are_those_described_and_colour(real_photo
     gray = Image.fromarray(real_photos[0]).convert("L")
     coloured = torch.from_numpy(np.array(Colorizer(device="cpu").colorize(gray))).permute(2, 0, 1)[None]
     assert colorfulness(coloured).item() > 5
+
+
+def test_as_a_library(weights, real_photos):
+    colorizer = pix2pix.Colorizer(weights, device="cpu")
+    gray = Image.fromarray(real_photos[0]).convert("L")
+    image = colorizer.colorize(gray)
+    array = colorizer.colorize(np.asarray(gray))
+    tensor = colorizer.colorize(torch.from_numpy(np.array(gray))[None, None])
+    assert image.mode == "RGB" and array.dtype == np.uint8 and tensor.dtype == torch.uint8
+    assert np.array_equal(np.asarray(image), array) and np.array_equal(tensor[0].permute(1, 2, 0).numpy(), array)
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(colorizer.colorize, [gray] * 8):
+            assert np.array_equal(np.asarray(result), array)
+    for wrong, error in (
+        (array.astype(np.float32), ValueError),
+        (np.zeros((0, 4), np.uint8), ValueError),
+        (tensor[0], ValueError),
+        ("photo.jpg", TypeError),
+    ):
+        with pytest.raises(error, match="expected"):
+            colorizer.colorize(wrong)
+
+
+def test_sixteen_bits_stay_sixteen(run, weights, real_photos, tmp_path):
+    ramp = np.linspace(10000, 50000, 96 * 96).reshape(96, 96).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    Image.fromarray(ramp).save(tmp_path / "deep.tif")
+    assert run("colorize.py", "deep.png", "deep.tif", "--weights", weights, "--strength", 0)[0] == 0
+    written = tifffile.imread(tmp_path / "deep-colorized.tif")
+    assert written.dtype == np.uint16 and written.shape == (96, 96, 3)
+    assert np.abs(written[..., 1].astype(int) - ramp).max() < 70  # gray stays the gray it was, to a thousandth
+    with Image.open(tmp_path / "deep-colorized.png") as image:
+        assert (tmp_path / "deep-colorized.png").read_bytes()[24] == 16  # PNG's bit depth
+        assert np.abs(np.asarray(image)[..., 1] - (ramp >> 8).astype(int)).max() <= 1
+
+
+def test_pages_stay_pages(run, weights, real_photos, tmp_path):
+    first, *others = (Image.fromarray(photo).convert("L") for photo in real_photos[:3])
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=others)
+    assert run("colorize.py", "pages.tif", "--weights", weights)[0] == 0
+    with Image.open(tmp_path / "pages-colorized.tif") as coloured:
+        assert coloured.n_frames == 3
+        coloured.seek(2)
+        assert coloured.mode == "RGB" and colorfulness(as_batch(coloured)).item() > 5
+
+
+def as_batch(image):
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
+
+
+def test_standard_input_to_standard_output(weights, gray_photo, tmp_path):
+    with gray_photo.open("rb") as photo:
+        child = process("colorize.py", "-", "--weights", weights, cwd=tmp_path, stdin=photo, text=False)
+        content, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == "PNG" and image.size == (128, 96) and colorfulness(as_batch(image)).item() > 5
+
+
+def test_patterns_and_comparing(run, weights, photo_folder, tmp_path):
+    code, _, errors = run("colorize.py", "photos/*.png", "--compare", "--weights", weights)
+    assert code == 0 and "6 coloured" in errors
+    with Image.open(photo_folder / "01-compared.png") as pair, Image.open(photo_folder / "01.png") as photo:
+        left, right = pair.crop((0, 0, 128, 96)), pair.crop((128, 0, 256, 96))
+        assert pair.size == (256, 96) and colorfulness(as_batch(left)).item() < 0.01
+        expected = gray_batch(as_batch(photo)).int()
+        assert (as_batch(left).int() - expected).abs().max() <= 1
+        assert colorfulness(as_batch(right)).item() > 5
+    assert "12 coloured" in run("colorize.py", "photos", "--weights", weights)[2]  # the pairs are no photos
+
+
+def test_one_line_of_json_a_photo(run, weights, photo_folder):
+    (photo_folder / "00.jpg").write_text("words")
+    for overwrite in ((), ("--overwrite",)):
+        code, output, _ = run("colorize.py", photo_folder, "--json", "--weights", weights, *overwrite)
+        lines = [json.loads(line) for line in output.splitlines()]
+        assert code == 1 and len(lines) == 13
+        statuses = Counter(line["status"] for line in lines)
+        assert statuses == {"done": 12, "failed": 1}
+        assert all((photo_folder / line["written"]).exists() for line in lines if line["status"] == "done")
+        assert "00.jpg" in next(line["note"] for line in lines if line["status"] == "failed")
+    lines = run("colorize.py", photo_folder, "--json", "--weights", weights)[1].splitlines()
+    assert Counter(json.loads(line)["status"] for line in lines) == {"skipped": 12, "failed": 1}
+
+
+def test_three_processes_share_the_photos_also_after_a_kill(weights, real_photos, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(40):
+        Image.fromarray(real_photos[number % 12]).convert("L").save(folder / f"{number:02d}.png")
+    launch = "-m torch.distributed.run --nproc_per_node=3 --master_port=0 --standalone"
+    words = (ROOT / "colorize.py", folder, "-o", "out", "--weights", weights)
+    child = process(launch, *words, cwd=tmp_path, start_new_session=True)
+    while len(list((tmp_path / "out").glob("*.png"))) < 5 and child.poll() is None:
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("[!.]*.png")}
+    child = process(launch, *words, cwd=tmp_path)
+    output = child.communicate(timeout=120)[0]
+    assert child.returncode == 0, output
+    written = [line.split(" -> ")[0] for line in output.splitlines() if " -> " in line]
+    assert len(written) == len(set(written)) == 40 - len(done)
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*.png")} == {f"{n:02d}.png" for n in range(40)}
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items())
