@@ -1,8 +1,8 @@
 """Train the colorizer, one stage at a time; every run gets a folder of its own under `runs`.
 
-python train.py --stage pretrain                    # L1 alone, on the COCO sample (3.2 GB, downloaded once)
+python train.py --stage pretrain                    # no discriminator, on the COCO sample (3.2 GB, downloaded once)
 python train.py --stage pretrain --data FOLDER      # the same on your own photos
-python train.py --stage gan                         # GAN + L1, from the latest pretrain run and on its photos
+python train.py --stage gan                         # GAN + L1 + features, from the latest pretrain run, its photos
 python train.py --resume runs/001-pretrain          # go on with a run that was stopped
 torchrun --nproc_per_node=2 train.py --stage gan    # data-parallel, on CPUs or GPUs
 """
@@ -66,7 +66,7 @@ DEFAULTS = {"recipe": "default", "size": 256, "encoder": "imagenet", "seed": 98,
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--stage", choices=STAGES, help="pretrain: the generator on L1 alone; gan: with the discriminator")
+    add("--stage", choices=STAGES, help="pretrain: the generator alone; gan: with the discriminator")
     add("--resume", type=Path, metavar="RUN", help="go on with this run, with its own settings")
     add("--data", type=Path, nargs="+", metavar="PATH", help="folders or tars of photos (default: the COCO sample)")
     add("--val-data", type=Path, nargs="+", metavar="PATH", help="photos to validate on (default: a part of --data)")
@@ -109,6 +109,8 @@ def parse_args() -> argparse.Namespace:
     for name in GAN_FLAGS if args.stage == "pretrain" else ():
         if getattr(args, name) is not None:
             parser.error(f"--{FLAG_NAMES.get(name, name.replace('_', '-'))} does not belong to --stage {args.stage}")
+    if args.encoder not in (None, "imagenet", "none"):
+        args.encoder = str(Path(args.encoder).absolute())  # a resume may be started from elsewhere
     if args.val_data and not args.data and args.stage == "pretrain":
         parser.error("--val-data needs --data: which photos are to be trained on?")
     return args

@@ -101,7 +101,7 @@ class Colorizer:
             planes = photo[..., None] if photo.ndim == 2 else photo
             if planes.dtype != np.uint8 or planes.ndim != 3 or planes.shape[2] not in (1, 3) or not planes.size:
                 raise ValueError(f"expected uint8 (H, W), (H, W, 1) or (H, W, 3), got {photo.dtype} {photo.shape}")
-            batch = torch.from_numpy(np.ascontiguousarray(planes)).permute(2, 0, 1)[None]
+            batch = torch.tensor(planes).permute(2, 0, 1)[None]
             return self.colorize(batch)[0].permute(1, 2, 0).contiguous().numpy()
         if not isinstance(photo, Tensor):
             raise TypeError(f"expected a Pillow image, an array or a tensor, got {type(photo).__name__}")

@@ -11,7 +11,6 @@ import io
 import struct
 
 import numpy as np
-import PIL
 import torch
 from PIL import Image, ImageCms
 
@@ -23,8 +22,6 @@ D50 = (0.9642, 1.0, 0.8249)
 Y_OF_D50_XYZ = (-0.0282895, 1.0099416, 0.0210077)  # the Y row of Bradford's D50 to D65
 # Measured over random colours: exact to 0.02 of L*; Little CMS's own grids, six times as fast, are 0.18 off.
 FLAGS = 0x2000 | 0x0100  # black point compensation, no optimisation
-# Before 10.4 Pillow cannot fill 16-bit images here: L* is then up to 0.2 off.
-OUTPUT_MODE = "I;16" if tuple(map(int, PIL.__version__.split(".")[:2])) >= (10, 4) else "L"
 TOLERANCE = 0.1  # of L*, for a profile to count as a sum of its channels' curves
 
 
@@ -72,7 +69,7 @@ class Lightness:
         mode = "L" if space == "GRAY" else space
         try:
             self._transform = ImageCms.buildTransform(
-                profile, _lightness_profile(), mode, OUTPUT_MODE, ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=FLAGS
+                profile, _lightness_profile(), mode, "I;16", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=FLAGS
             )
         except Exception as error:
             raise ValueError("is damaged") from error

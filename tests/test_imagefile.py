@@ -7,7 +7,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import PIL
 import pytest
 import tifffile
 import torch
@@ -19,8 +18,7 @@ from pix2pix.errors import UserError
 from pix2pix.imagefile import Page, read_pages
 from pix2pix.imagesave import holds_16_bits, write_pages
 
-OLD_PILLOW = tuple(map(int, PIL.__version__.split(".")[:2])) < (10, 4)  # 8 bits from profiles, no XMP from a JPEG
-PROFILE_TOLERANCE = 0.7 if OLD_PILLOW else 0.03  # of L*
+PROFILE_TOLERANCE = 0.03  # of L*
 ORIENTATION, EXIF, GPS, THUMBNAIL = 274, 34665, 34853, ExifTags.IFD.IFD1
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -762,7 +760,7 @@ def test_metadata_is_kept(full_page, tmp_path, suffix):
         else:
             assert peak_signal_noise_ratio(rgb, np.asarray(image)) > 35
         assert not image.getexif().get_ifd(THUMBNAIL)  # it would still be gray
-        assert OLD_PILLOW or xmp_of(image) == UPRIGHT_XMP
+        assert xmp_of(image) == UPRIGHT_XMP
         if suffix in ("jpg", "png", "tif"):
             assert np.allclose([float(value) for value in image.info["dpi"]], 240, atol=0.1)
         if suffix == "jpg":
@@ -779,7 +777,7 @@ def test_metadata_is_kept(full_page, tmp_path, suffix):
     assert again.notes == []
     if suffix in ("jpg", "tif"):
         assert again.metadata.keys() >= page.metadata.keys() - {"text"}
-    assert OLD_PILLOW or again.metadata["xmp"] == UPRIGHT_XMP
+    assert again.metadata["xmp"] == UPRIGHT_XMP
 
 
 def test_metadata_of_a_png_is_kept_at_both_depths(photo, deep_photo, tmp_path):

@@ -98,7 +98,9 @@ def test_devices_and_encoders_that_are_not_there(refused, photo_folder, tmp_path
     assert "'cuda:99' is not there" in refused(*start, "--device", "cuda:99")
     assert "'toaster' is not there" in refused(*start, "--device", "toaster")
     assert "needs a CUDA GPU" in refused(*start, "--device", "cpu", "--precision", "fp16")
-    assert "no encoder weights at gone.pth" in refused(*start, "--encoder", "gone.pth", "--cache", "cache")
+    assert f"no encoder weights at {tmp_path / 'gone.pth'}" in refused(
+        *start, "--encoder", "gone.pth", "--cache", "cache"
+    )
     assert not (tmp_path / "runs").exists()
 
 
