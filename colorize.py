@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import glob
-import io
 import json
 import sys
 import tempfile
@@ -23,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from pix2pix.color import lightness_to_gray
@@ -37,7 +35,8 @@ from pix2pix.photos import PHOTO_SUFFIXES, find_photos
 
 COLORIZED, COMPARED = "-colorized", "-compared"
 SUFFIXES = (*PHOTO_SUFFIXES, ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")
-STREAM = Path("-")  # standard input, and standard output
+STREAM = Path("-")  # standard input, and standard output, which is written in the same format or as PNG
+STREAM_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp"}
 
 
 def parse_args() -> argparse.Namespace:
@@ -199,7 +198,7 @@ def colorize_file(colorizer: Colorizer, source: Path, target: Path, args: argpar
     name = "standard input" if source == STREAM else str(source)
     try:
         pages = read_pages(content, name, round(args.max_pixels * 1e6))
-        file = Path(f"photo{stream_suffix(content)}") if target == STREAM else target
+        file = Path(f"photo{STREAM_SUFFIXES.get(pages[0].format, '.png')}") if target == STREAM else target
         deep = holds_16_bits(file)
         if args.compare:  # two photos side by side have no transparency
             pages = [replace(page, alpha=None) for page in pages]
@@ -231,12 +230,6 @@ def picture(colorizer: Colorizer, page: Page, *, deep: bool, compare: bool) -> n
         return coloured
     gray = lightness_to_gray(page.lightness[0, 0])[..., None].numpy() * np.iinfo(coloured.dtype).max
     return np.hstack((np.broadcast_to(gray.round().astype(coloured.dtype), coloured.shape), coloured))
-
-
-def stream_suffix(content: bytes) -> str:
-    """The suffix of the format that standard input came in, in which standard output is written."""
-    with Image.open(io.BytesIO(content)) as image:
-        return {"JPEG": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp"}.get(image.format, ".png")
 
 
 if __name__ == "__main__":

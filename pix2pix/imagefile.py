@@ -23,6 +23,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from pix2pix.errors import UserError
+from pix2pix.photos import white_level
 from pix2pix.profiles import Lightness
 
 MAX_PIXELS = 500_000_000
@@ -40,7 +41,7 @@ _pillow_limit = threading.RLock()
 
 @dataclass
 class Page:
-    """One upright photo of a file.
+    """One upright photo of a file; `format` is Pillow's name of the file's kind.
 
     `lightness` is float32 (1, 1, H, W) in [-1, 1], L*/50 - 1; `alpha` uint8 or uint16 (H, W), or None; `deep` says
     that the file has 16 bits a channel. `metadata` may hold "exif" and "xmp" (bytes, orientation 1), "iptc" (bytes),
@@ -53,6 +54,7 @@ class Page:
     deep: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    format: str = ""
 
 
 def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) -> list[Page]:
@@ -178,7 +180,8 @@ def _read_page(image: Image.Image, source: Path | bytes, name: str) -> Page:
     except Exception:  # as with pixels, Pillow's readers raise almost anything
         notes.append("its metadata is damaged and left out")
     alpha = None if alpha is None else _upright(alpha, orientation)
-    return Page(torch.from_numpy(_upright(lightness, orientation))[None, None], alpha, deep, metadata, notes)
+    upright = torch.from_numpy(_upright(lightness, orientation))[None, None]
+    return Page(upright, alpha, deep, metadata, notes, image.format)
 
 
 def _low_bytes(image: Image.Image, source: Path | bytes) -> Image.Image | None:
@@ -224,16 +227,9 @@ def _strips(
 
 
 def _deep_gray_strips(image: Image.Image) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
-    """The same of gray with more than 8 bits, scaled to uint16 and not clipped, by the rule of `photos.to_rgb`."""
+    """The same of gray with more than 8 bits, scaled to uint16 and not clipped."""
     values, tags = np.asarray(image), getattr(image, "tag_v2", {})
-    low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 65535):
-        raise ValueError(f"gray values from {low:g} to {high:g} are outside 16 bits")
-    white = 65535
-    if image.mode == "F" and high <= 255:
-        white = 255 if high > 1 else 1
-    elif tags.get(258) == (12,):
-        white = 4095
+    white = 4095 if tags.get(258) == (12,) else white_level(values, image.mode)
     key = image.info.get("transparency")
     for rows in _rows(image):
         part = values[rows]

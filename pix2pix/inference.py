@@ -21,13 +21,16 @@ STRIP = 256  # rows that are converted at a time, so that a large photo needs li
 
 
 def predict_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -> Tensor:
-    """L (N, 1, H, W) to ab (N, 2, H, W), both in [-1, 1]: predicted at `size` (height, width), enlarged bicubically."""
-    full_size = lightness.shape[-2:]
+    """L (N, 1, H, W) to ab (N, 2, H, W), both in [-1, 1]: predicted at `size` (height, width), enlarged bicubically.
+
+    Only the small photo goes to the generator's device; the result is on the device of `lightness`.
+    """
+    full_size, device = lightness.shape[-2:], next(generator.parameters()).device
     if tuple(full_size) == tuple(size):
-        return generator(lightness)
+        return generator(lightness.to(device)).to(lightness.device)
     small = F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
-    ab = F.interpolate(generator(small), full_size, mode="bicubic", align_corners=False)
-    return ab.clamp(-1, 1)
+    small_ab = generator(small.to(device)).to(lightness.device)
+    return F.interpolate(small_ab, full_size, mode="bicubic", align_corners=False).clamp_(-1, 1)
 
 
 def colorize_batch(generator: nn.Module, photos: Tensor, size: int, strength: float = 1.0) -> Tensor:
@@ -39,9 +42,13 @@ def colorize_batch(generator: nn.Module, photos: Tensor, size: int, strength: fl
     return join_colors(lightness, strength * predict_ab(generator, lightness, (size, size)))
 
 
-def join_colors(lightness: Tensor, ab: Tensor) -> Tensor:
-    """L (N, 1, H, W) and ab (N, 2, H, W) to uint8 photos; chroma beyond sRGB's gamut is reduced, not clipped."""
-    return to_uint8(lab_to_rgb(fit_gamut(join_lab(lightness, ab))))
+def join_colors(lightness: Tensor, ab: Tensor, *, deep: bool = False) -> Tensor:
+    """L (N, 1, H, W) and ab (N, 2, H, W) to uint8 photos (N, 3, H, W), or uint16 with `deep`.
+
+    Chroma beyond sRGB's gamut is reduced, not clipped.
+    """
+    rgb = lab_to_rgb(fit_gamut(join_lab(lightness, ab)))
+    return (rgb * 65535).round().to(torch.uint16) if deep else to_uint8(rgb)
 
 
 def gray_batch(photos: Tensor) -> Tensor:
@@ -114,16 +121,11 @@ class Colorizer:
     def colorize_lightness(self, lightness: Tensor, *, deep: bool = False) -> Tensor:
         """L (1, 1, H, W) in [-1, 1] to RGB (1, 3, H, W) on the CPU: uint8, or uint16 with `deep`."""
         height, width = lightness.shape[-2:]
-        small = F.interpolate(
-            lightness, self._working_size(height, width), mode="bilinear", align_corners=False, antialias=True
-        )
-        small_ab = self.strength * self.generator(small.to(self.device))
-        ab = F.interpolate(small_ab.cpu(), (height, width), mode="bicubic", align_corners=False)
+        ab = predict_ab(self.generator, lightness, self._working_size(height, width)).mul_(self.strength)
         kind = torch.uint16 if deep else torch.uint8
         rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
         for target, part, colors in zip(*(x.split(STRIP, dim=2) for x in (rgb, lightness, ab)), strict=True):
-            values = lab_to_rgb(fit_gamut(join_lab(part.to(self.device), colors.to(self.device))))
-            target.copy_((values * (65535 if deep else 255)).round())
+            target.copy_(join_colors(part.to(self.device), colors.to(self.device), deep=deep))
         return rgb
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pix2pix.color import join_lab, lab_to_rgb
-from pix2pix.unet import IMAGENET_MEAN, IMAGENET_STD, ResNet18Encoder
+from pix2pix.unet import ImageNetNormalize, ResNet18Encoder
 
 GAN_LOSSES = ("vanilla", "lsgan", "hinge")
 
@@ -55,8 +55,7 @@ class FeatureLoss(nn.Module):
     def __init__(self, encoder: ResNet18Encoder) -> None:
         super().__init__()
         self.encoder = encoder.eval().requires_grad_(False)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.normalize = ImageNetNormalize()
 
     def forward(self, lightness: Tensor, fake_ab: Tensor, real_ab: Tensor) -> Tensor:
         """L (N, 1, H, W) and two ab (N, 2, H, W), all in [-1, 1]: a scalar.
@@ -71,5 +70,4 @@ class FeatureLoss(nn.Module):
 
     def _features(self, lightness: Tensor, ab: Tensor) -> list[Tensor]:
         rgb = F.avg_pool2d(lab_to_rgb(join_lab(lightness, ab)), 2)  # colours need little resolution; 4 times faster
-        rgb = (rgb - self.mean) / self.std
-        return self.encoder(rgb.contiguous(memory_format=torch.channels_last))
+        return self.encoder(self.normalize(rgb).contiguous(memory_format=torch.channels_last))

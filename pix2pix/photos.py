@@ -112,9 +112,18 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode to RGB; 16-bit and floating gray is scaled to 8 bits, not clipped; alpha is dropped."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
-        low, high = float(values.min(initial=0)), float(values.max(initial=0))
-        white = 65535 if high > 255 or image.mode.startswith("I") else (255 if high > 1 else 1)
-        if low < 0 or high > 65535 or not np.isfinite(values).all():
-            raise ValueError(f"gray values from {low:g} to {high:g} are outside 16 bits")
-        image = Image.fromarray(np.round(values * (255 / white)).astype(np.uint8))
+        image = Image.fromarray(np.round(values * (255 / white_level(values, image.mode))).astype(np.uint8))
     return image.convert("RGB")
+
+
+def white_level(values: np.ndarray, mode: str) -> int:
+    """The value that is white in gray of Pillow's modes I, I;16 and F: 65535, or what floats up to 1 or 255 suggest.
+
+    Raises ValueError for values that are not in 0..65535.
+    """
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if not (low >= 0 and high <= 65535):  # nor NaN
+        raise ValueError(f"gray values from {low:g} to {high:g} are outside 16 bits")
+    if mode != "F" or high > 255:
+        return 65535
+    return 255 if high > 1 else 1

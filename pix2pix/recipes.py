@@ -32,7 +32,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     # Differs from the report's in the feature loss, the worn L of a quarter of the photos, the random crop, the moving
     # average of the generator, the learning rates' course, the batch size and, in the GAN stage, in a discriminator
     # with spectral normalisation and the hinge loss, which learns faster than the generator, a lower weight of the
-    # other losses, and fewer epochs: docs/experiments.md has the evidence.
+    # other losses, and fewer epochs: docs/experiments.md says what was measured of this.
     "default": {
         "pretrain": Recipe(epochs=30, batch_size=32, learning_rate=1e-3, degrade=0.25, lambda_feature=1.0),
         "gan": Recipe(

@@ -22,6 +22,18 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+class ImageNetNormalize(nn.Module):
+    """RGB (N, 3, H, W), or gray (N, 1, H, W) for all three, in [0, 1] to (N, 3, H, W) as ImageNet's networks expect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        return (rgb - self.mean) / self.std
+
+
 class BasicBlock(nn.Module):
     """(N, inner, H, W) to (N, outer, H/stride, W/stride): two 3x3 convolutions and a shortcut."""
 
@@ -129,12 +141,11 @@ class UNetGenerator(nn.Module):
         self.head = PixelShuffleUp(inner, 2, kernel=3)
         with torch.no_grad():
             self.head.conv.weight.mul_(0.1)  # start near gray
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.normalize = ImageNetNormalize()
 
     def encoder_input(self, lightness: Tensor) -> Tensor:
         """L (N, 1, H, W) in [-1, 1] to (N, 3, H, W): the gray photo of that L, as ImageNet's networks expect it."""
-        return (lightness_to_gray(lightness) - self.mean) / self.std
+        return self.normalize(lightness_to_gray(lightness))
 
     def forward(self, lightness: Tensor) -> Tensor:
         height, width = lightness.shape[-2:]
