@@ -69,5 +69,6 @@ class FeatureLoss(nn.Module):
         return torch.stack(distances).mean()
 
     def _features(self, lightness: Tensor, ab: Tensor) -> list[Tensor]:
-        rgb = F.avg_pool2d(lab_to_rgb(join_lab(lightness, ab)), 2)  # colours need little resolution; 4 times faster
+        lab = F.avg_pool2d(join_lab(lightness, ab), 2)  # colours need little resolution; 4 times faster
+        rgb = lab_to_rgb(lab)  # after the mean: of clipped colours it would hide a checkerboard beyond the gamut
         return self.encoder(self.normalize(rgb).contiguous(memory_format=torch.channels_last))

@@ -62,7 +62,7 @@ def test_feature_loss_on_torchvisions_resnet18(feature_loss, batch):
     lightness, ab = to_lab(batch[..., :96])
 
     def features(ab):
-        rgb = F.interpolate(lab_to_rgb(join_lab(lightness, ab)), scale_factor=0.5, mode="area")
+        rgb = lab_to_rgb(F.interpolate(join_lab(lightness, ab), scale_factor=0.5, mode="area"))
         x = (rgb - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
             3, 1, 1
         )
@@ -86,3 +86,10 @@ def test_feature_loss_trains_the_colours_alone(feature_loss, batch):
     feature_loss(lightness, fake, real).backward()
     assert fake.grad.abs().max() > 0 and fake.grad.isfinite().all() and real.grad is None
     assert all(parameter.grad is None for parameter in feature_loss.parameters())
+
+
+def test_a_checkerboard_beyond_the_gamut_gains_nothing(feature_loss):
+    lightness, blue = torch.full((1, 1, 64, 64), -0.5), torch.tensor([0.4, -0.7]).view(1, 2, 1, 1).expand(1, 2, 64, 64)
+    signs = 1 - 2 * ((torch.arange(64)[:, None] + torch.arange(64)) % 2).float()
+    for size in (0.05, 0.3):
+        assert feature_loss(lightness, blue + size * signs, blue).item() == pytest.approx(0, abs=1e-5)
