@@ -6,35 +6,32 @@ python colorize.py scans/ -o coloured/         # into a folder, with the same na
 python colorize.py - < photo.jpg > coloured.jpg
 python colorize.py photo.jpg --weights runs/002-gan --strength 1.3 --compare
 torchrun --nproc_per_node=2 colorize.py scans/ -o coloured/    # the photos shared out to two processes
+python colorize.py --serve                     # a page in the browser to drop photos on, at http://127.0.0.1:7860
 """
 
 from __future__ import annotations
 
 import argparse
 import glob
+import io
 import json
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
-from pix2pix.color import lightness_to_gray
+from pix2pix.colorfile import COLORIZED, COMPARED, SUFFIXES, colorize_file, target_of
 from pix2pix.distributed import join_world
 from pix2pix.errors import UserError, run_script
-from pix2pix.files import replacing
-from pix2pix.imagefile import MAX_PIXELS, Page, read_pages
-from pix2pix.imagesave import holds_16_bits, write_pages
+from pix2pix.imagefile import MAX_PIXELS
 from pix2pix.inference import Colorizer
-from pix2pix.photos import PHOTO_SUFFIXES, find_photos
+from pix2pix.photos import find_photos
 
-COLORIZED, COMPARED = "-colorized", "-compared"
-SUFFIXES = (*PHOTO_SUFFIXES, ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")
 STREAM = Path("-")  # standard input, and standard output, which is written in the same format or as PNG
 STREAM_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp"}
 
@@ -42,7 +39,7 @@ STREAM_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": ".webp
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("photos", type=Path, nargs="+", metavar="PHOTO", help="photos, folders, patterns, or - for standard input")
+    add("photos", type=Path, nargs="*", metavar="PHOTO", help="photos, folders, patterns, or - for standard input")
     add("-o", "--output", type=Path, help="the file for a single photo, else a folder (default: beside each photo)")
     add("--weights", type=Path, metavar="FILE|RUN", help="default: the shipped weights, else the latest run's")
     add("--strength", type=float, default=1.0, help="of the colours, 0 (gray) to 2 (default: 1)")
@@ -54,7 +51,14 @@ def parse_args() -> argparse.Namespace:
     add("--max-pixels", type=float, default=MAX_PIXELS / 1e6, metavar="MILLIONS", help="refuse larger photos")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
+    add("--serve", action="store_true", help="a page in the browser instead, to drop photos on")
+    add("--host", default="127.0.0.1", help="the address it listens on; 0.0.0.0 lets others in (default: 127.0.0.1)")
+    add("--port", type=int, default=7860, help="its port (default: 7860)")
     args = parser.parse_args()
+    if bool(args.photos) == args.serve:
+        parser.error("name photos to colour, or give --serve alone")
+    if not 1 <= args.port <= 65535:
+        parser.error("--port must be between 1 and 65535")
     if not 0 <= args.strength <= 2:
         parser.error("--strength must be between 0 and 2")
     if args.size is not None and not 32 <= args.size <= 4096:
@@ -68,6 +72,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    if args.serve:
+        return serve_page(args)
     world = join_world()
     report = Report(as_json=args.json)
     tasks, failed = plan(args.photos, args.output, COMPARED if args.compare else COLORIZED)
@@ -85,7 +91,7 @@ def main() -> int:
         colorizer = Colorizer(args.weights, strength=args.strength, size=args.size, device=device, runs=args.runs)
         for source, target in tqdm(waiting, unit="photo", disable=len(waiting) == 1 or not world.is_main):
             try:
-                notes = colorize_file(colorizer, source, target, args)
+                notes = colorize_one(colorizer, source, target, args)
                 report(source, target, "done", "; ".join(notes))
             except UserError as error:
                 report(source, target, "failed", str(error))
@@ -180,56 +186,36 @@ def expand(sources: list[Path]) -> list[Path]:
     return found
 
 
-def target_of(source: Path, name: Path, output: Path | None, added: str) -> Path:
-    """Beside the photo as NAME-colorized, or under the folder `output` with the photo's own name."""
-    kept = name.suffix.lower() in SUFFIXES and name.suffix.lower() != ".gif"  # a GIF has too few colours
-    suffix = "" if kept else ".png"
-    if output is None:
-        return source.with_name(f"{source.stem}{added}{source.suffix}{suffix}")
-    return output / f"{name}{suffix}"
+def colorize_one(colorizer: Colorizer, source: Path, target: Path, args: argparse.Namespace) -> list[str]:
+    """Colour a task's photo; returns what the user should know of it. Raises UserError naming it and the reason."""
+    options = {"max_pixels": round(args.max_pixels * 1e6), "compare": args.compare}
+    if source != STREAM:
+        return colorize_file(colorizer, source, target, name=str(source), **options)
+    content, name = sys.stdin.buffer.read(), "standard input"
+    if target != STREAM:
+        return colorize_file(colorizer, content, target, name=name, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, f"photo{stream_suffix(content)}")
+        notes = colorize_file(colorizer, content, written, name=name, **options)
+        sys.stdout.buffer.write(written.read_bytes())
+    return notes
 
 
-def colorize_file(colorizer: Colorizer, source: Path, target: Path, args: argparse.Namespace) -> list[str]:
-    """Write the coloured photo whole or not at all; returns what the user should know of it.
-
-    Raises UserError, naming the photo and the reason.
-    """
-    content = sys.stdin.buffer.read() if source == STREAM else source
-    name = "standard input" if source == STREAM else str(source)
+def stream_suffix(content: bytes) -> str:
+    """The suffix of the format to write: the content's own, where it holds a coloured photo, else PNG's."""
     try:
-        pages = read_pages(content, name, round(args.max_pixels * 1e6))
-        file = Path(f"photo{STREAM_SUFFIXES.get(pages[0].format, '.png')}") if target == STREAM else target
-        deep = holds_16_bits(file)
-        if args.compare:  # two photos side by side have no transparency
-            pages = [replace(page, alpha=None) for page in pages]
-        pictures = (picture(colorizer, page, deep=deep and page.deep, compare=args.compare) for page in pages)
-        if target == STREAM:
-            with tempfile.TemporaryDirectory() as folder:
-                written = Path(folder, file.name)
-                write_pages(pages, pictures, written)
-                sys.stdout.buffer.write(written.read_bytes())
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target) as temporary:
-                write_pages(pages, pictures, temporary)
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        raise UserError(
-            f"{name} needs more memory than there is; close other programs, use --device cpu, or colour a smaller copy"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from error
-    return list(dict.fromkeys(note for page in pages for note in page.notes))
+        with Image.open(io.BytesIO(content)) as image:
+            return STREAM_SUFFIXES.get(image.format, ".png")
+    except OSError:
+        return ".png"  # reading it will say what is wrong
 
 
-def picture(colorizer: Colorizer, page: Page, *, deep: bool, compare: bool) -> np.ndarray:
-    """The page in colour, uint8 or uint16 (H, W, 3); with `compare` (H, 2W, 3), gray on the left."""
-    coloured = colorizer.colorize_lightness(page.lightness, deep=deep)[0].permute(1, 2, 0).numpy()
-    if not compare:
-        return coloured
-    gray = lightness_to_gray(page.lightness[0, 0])[..., None].numpy() * np.iinfo(coloured.dtype).max
-    return np.hstack((np.broadcast_to(gray.round().astype(coloured.dtype), coloured.shape), coloured))
+def serve_page(args: argparse.Namespace) -> int:
+    from pix2pix.webpage import serve  # needs an extra
+
+    colorizer = Colorizer(args.weights, size=args.size, device=args.device, runs=args.runs)
+    serve(colorizer, host=args.host, port=args.port, max_pixels=round(args.max_pixels * 1e6), strength=args.strength)
+    return 0
 
 
 if __name__ == "__main__":

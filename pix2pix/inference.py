@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import overload
 
@@ -85,6 +86,12 @@ class Colorizer:
         self.size = size or loaded.size
         self.strength = strength
         self.generator = loaded.network.to(self.device, memory_format=torch.channels_last).eval()
+
+    def with_strength(self, strength: float) -> Colorizer:
+        """The same Colorizer, its network not loaded again, with colours of another strength."""
+        other = copy.copy(self)
+        other.strength = strength
+        return other
 
     @overload
     def colorize(self, photo: Image.Image) -> Image.Image: ...
