@@ -139,7 +139,7 @@ def main() -> None:
     if args.resume is not None:
         config, split, run = earlier, read_split(args.resume), args.resume
         check_unchanged(args, config)
-        saved = load_training(run / "last.pt")
+        saved = load_last(run)
         if saved.get("stage") != config["stage"]:
             raise UserError(f"{run / 'last.pt'} is of stage {saved.get('stage')}, its run of {config['stage']}")
     else:
@@ -294,6 +294,19 @@ def validation_names(val_data: list[Path], data: list[Path], config: dict[str, A
         if (photo.path.absolute(), photo.offset) in training:
             raise UserError(f"{photo.name} of --val-data is in --data too; a photo is for training or for validation")
     return split_names([photo.name for photo in photos], validation=len(photos), seed=config["seed"])[1]
+
+
+def load_last(run: Path) -> dict[str, Any]:
+    """The state in last.pt. Raises UserError when it is damaged, and says whether best.pt is good."""
+    try:
+        return load_training(run / "last.pt")
+    except UserError as error:
+        try:
+            epoch = load_training(run / "best.pt")["epoch"]
+        except UserError:
+            raise error from None
+        good = f"{run / 'best.pt'} is good and stands after epoch {epoch}"
+        raise UserError(f"{error}; {good}: copy it over last.pt to go on from there") from error
 
 
 def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:

@@ -110,7 +110,10 @@ def _key(photos: list[Photo], size: int) -> str:
     stats: dict[Path, os.stat_result] = {}
     for photo in photos:
         if photo.path not in stats:
-            stats[photo.path] = photo.path.stat()
+            try:
+                stats[photo.path] = photo.path.stat()
+            except OSError:
+                stats[photo.path] = photo.path.lstat()  # a link to nothing; reading it will say so
         stat = stats[photo.path]
         entry = (photo.name, str(photo.path.absolute()), photo.offset, stat.st_size, stat.st_mtime_ns)
         digest.update(json.dumps(entry).encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import torch
 
 from pix2pix.errors import UserError
-from pix2pix.files import replacing
+from pix2pix.files import refuse_special, replacing
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 FORMAT = 1
+WIDEST = 2048  # a decoder wider than this is none that was trained, and could fill the memory
 TRAINING, GENERATOR = "pix2pix training checkpoint", "pix2pix generator"
 CONFIG_KEYS = {"stage", "hyperparameters", "size", "seed", "log_every", "precision", "data", "val_data"}
 SHIPPED_GENERATOR = Path(__file__).parent / "weights" / "generator.pt"
@@ -102,7 +104,10 @@ def load_generator(path: Path) -> LoadedGenerator:
     """Rebuild a generator from its file. Raises UserError for a file that is missing, damaged or something else."""
     saved = _load(path, GENERATOR)
     try:
-        network = UNetGenerator(GeneratorConfig(decoder_widths=tuple(saved["shape"]["decoder_widths"])))
+        widths = tuple(saved["shape"]["decoder_widths"])
+        if max(widths) > WIDEST:
+            raise ValueError("too wide")
+        network = UNetGenerator(GeneratorConfig(decoder_widths=widths))
         counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
         network.load_state_dict({**counters, **saved["weights"]})
         return LoadedGenerator(network.float(), int(saved["size"]), saved["about"])
@@ -146,13 +151,29 @@ def _save(path: Path, content: dict[str, Any]) -> None:
         ) from error
 
 
+def _check_archive(path: Path) -> None:
+    """Raises an error for a file that is no zip archive as torch writes them, or whose checksums do not fit.
+
+    torch itself does not look at the checksums. Nothing in such an archive is compressed, so that reading it takes
+    no more memory than the file is long.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("compressed")
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise ValueError("entries that overlap")
+        if archive.testzip() is not None:
+            raise ValueError("damaged")
+
+
 def _load(path: Path, kind: str) -> dict[str, Any]:
+    refuse_special(path, str(path))
     try:
+        _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no {path}") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; a {kind} is a file") from None
     except Exception as error:  # a damaged file makes the unpickler raise almost anything
         raise UserError(f"{path} cannot be read: it is damaged or no {kind}") from error
     found = content.get("kind") if isinstance(content, dict) else None

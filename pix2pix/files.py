@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pix2pix.errors import UserError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -23,6 +25,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_special(path: Path, name: str) -> None:
+    """Raises UserError for a folder, and for a pipe or a device, whose reading might wait for ever or never end."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{name} is {'a folder' if path.is_dir() else 'no regular file'}, not a file to read")
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401

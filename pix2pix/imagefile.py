@@ -23,6 +23,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from pix2pix.errors import UserError
+from pix2pix.files import refuse_special
 from pix2pix.photos import white_level
 from pix2pix.profiles import Lightness
 
@@ -105,6 +106,7 @@ def _open(source: Path | bytes, name: str) -> Image.Image:
     if isinstance(source, bytes):
         head = source[:32]
     else:
+        refuse_special(source, name)
         with source.open("rb") as file:
             head = file.read(32)
     if not head:

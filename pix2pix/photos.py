@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pix2pix.errors import UserError
+from pix2pix.files import refuse_special
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
@@ -30,6 +31,7 @@ class Photo:
     length: int | None = None
 
     def read_bytes(self) -> bytes:
+        refuse_special(self.path, self.name)
         if self.length is None:
             return self.path.read_bytes()
         with self.path.open("rb") as file:
@@ -68,10 +70,11 @@ def _photos_in(source: Path, suffixes: tuple[str, ...]) -> list[Photo]:
         for folder, folders, files in os.walk(source):
             folders.sort()
             paths = [Path(folder, file) for file in files if _is_photo_name(file, suffixes)]
-            found += [Photo(path.relative_to(source).as_posix(), path) for path in paths if path.is_file()]
+            found += [Photo(path.relative_to(source).as_posix(), path) for path in paths]
         return found
     if not source.exists():
         raise UserError(f"there is no {source}; give a folder of photos or a tar of photos")
+    refuse_special(source, str(source))
     if source.suffix.lower() in suffixes:
         return [Photo(source.name, source)]
     try:
@@ -100,7 +103,7 @@ def read_photo(photo: Photo | Path) -> Image.Image:
             return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise UserError(f"there is no photo {photo.name}") from None
-    except MemoryError:
+    except (MemoryError, UserError):
         raise
     except Image.UnidentifiedImageError:
         raise UserError(f"{photo.name} is not a photo that can be read") from None

@@ -58,6 +58,7 @@ def train(
     samples = torch.stack([validation[i] for i in range(min(SAMPLES, len(validation)))])
     share = slice(world.rank, None, world.size)  # of every batch
     photos_per_step = recipe.batch_size
+    finite = torch.zeros(len(names), device=device)  # for how many steps of the epoch each loss has been so
 
     def save(name: str) -> None:
         if world.is_main:
@@ -69,6 +70,7 @@ def train(
         while state.epoch < recipe.epochs:
             order = epoch_order(len(training), recipe.batch_size, seed=settings.seed, epoch=state.epoch)
             mine = [indices[share] for indices in order[state.batch :]]
+            finite.fill_(state.batch)
             pin = device.type == "cuda"
             bar = tqdm(
                 total=len(order) * photos_per_step,
@@ -91,7 +93,9 @@ def train(
                     ab = (recipe.chroma * ab).clamp(-1, 1).contiguous(memory_format=torch.channels_last)
                     step = _gan_step if settings.stage == "gan" else _pretrain_step
                     losses = step(state, recipe, precision, lightness, ab, feature_loss)
-                    state.sums += torch.stack([losses[name].detach() for name in names])
+                    values = torch.stack([losses[name].detach() for name in names])
+                    state.sums += values
+                    finite += state.sums.isfinite()
                     if state.ema is not None:
                         _update_average(state.ema, state.generator, recipe.ema_decay, state.step)
                     for scheduler in state.schedulers.values():
@@ -102,7 +106,7 @@ def train(
                     bar.update(photos_per_step)
 
                     if state.step % settings.log_every == 0:
-                        losses = _mean_losses(state, names)
+                        losses = _mean_losses(state, names, finite)
                         if world.is_main:
                             bar.write(f"step {state.step}: " + ", ".join(f"{k} {v:.5f}" for k, v in losses.items()))
                             append_json_line(run / "steps.jsonl", {"step": state.step, **losses})
@@ -111,12 +115,12 @@ def train(
                                 _write_scalars(writer, losses, state.step)
                         save("last.pt")
                     if any_process(bool(received), device):
-                        _mean_losses(state, names)  # refuses to save numbers that are not finite
+                        _mean_losses(state, names, finite)  # refuses to save numbers that are not finite
                         save("last.pt")
                         any_process(True, device)  # all wait until it is saved
                         return received[0] if received else int(signal.SIGTERM)
 
-            losses = _mean_losses(state, names)
+            losses = _mean_losses(state, names, finite)
             epoch, seconds = state.epoch, state.seconds
             rates = {f"lr_{name}": optimizer.param_groups[0]["lr"] for name, optimizer in state.optimizers.items()}
             state.epoch, state.batch, state.seconds = state.epoch + 1, 0, 0.0
@@ -261,14 +265,23 @@ def _update_average(ema: nn.Module, network: nn.Module, decay: float, step: int)
             average_value.copy_(value)
 
 
-def _mean_losses(state: State, names: tuple[str, ...]) -> dict[str, float]:
-    """The running means over the epoch and all processes. Raises UserError when one is not finite."""
+def _mean_losses(state: State, names: tuple[str, ...], finite: Tensor) -> dict[str, float]:
+    """The running means over the epoch and all processes. Raises UserError when one is not finite.
+
+    `finite` (losses,) is the number of the epoch's steps before which each loss was so in this process.
+    """
     values = (average(state.sums) / state.batch).tolist()
     losses = dict(zip(names, values, strict=True))
     if not torch.tensor(values).isfinite().all():
+        batch = int(finite.min())
+        first = [name for name, steps in zip(names, finite.tolist(), strict=True) if steps == batch]
+        rates = ", ".join(
+            f"{name} {optimizer.param_groups[0]['lr']:.2g}" for name, optimizer in state.optimizers.items()
+        )
+        step = min(state.step - state.batch + batch + 1, state.step)
         raise UserError(
-            f"a loss is no longer finite by step {state.step} ({losses}); last.pt holds the state before it: "
-            "start again with a lower --lr or --precision fp32"
+            f"{' and '.join(first)} stopped being finite at step {step} (learning rate {rates}); last.pt holds an "
+            "earlier, good state: start again with a lower --lr or --precision fp32"
         )
     return losses
 

@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -82,6 +83,26 @@ def test_a_file_that_would_run_code_is_not_run(tmp_path):
         with pytest.raises(UserError, match=name):
             load_generator(tmp_path / name)
     assert not (tmp_path / "owned").exists()
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(saved, tmp_path):
+    with zipfile.ZipFile(saved[1]) as whole, zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        for entry in whole.infolist():
+            bomb.writestr(entry.filename, bytes(50_000_000) if "/data/" in entry.filename else whole.read(entry))
+            if entry.filename.endswith("/data/3"):
+                break
+    assert (tmp_path / "bomb.pt").stat().st_size < 2_000_000
+    content = torch.load(saved[1], weights_only=True)
+    torch.save(content | {"shape": {"decoder_widths": [10**9] * 4}}, tmp_path / "wide.pt")
+    for name in ("bomb.pt", "wide.pt"):
+        with pytest.raises(UserError, match=name):
+            load_generator(tmp_path / name)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(UserError, match="no regular file"):
+        load_generator(tmp_path / "pipe.pt")
 
 
 def test_the_two_kinds_of_file_are_told_apart(saved, tmp_path):

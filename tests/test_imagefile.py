@@ -633,7 +633,7 @@ def test_what_is_no_photo_is_refused(photo, tmp_path):
     assert "not a photo" in refused(saved(photo, "EPS"))
     assert "not a photo" in refused(saved(photo, "PDF"))
     assert refused(tmp_path / "gone.jpg") == "there is no photo holiday.jpg"
-    assert "Is a directory" in refused(tmp_path)
+    assert "is a folder" in refused(tmp_path)
 
 
 def test_photos_beyond_the_limit_are_refused_and_pillows_own_limit_is_left_alone(photo, monkeypatch):

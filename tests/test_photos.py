@@ -16,12 +16,20 @@ def test_a_folder_is_searched_recursively_and_sorted(photo_folder):
     assert names[0] == "01.png" and names[-1] == "inner/10.jpg"
 
 
-def test_links_in_a_circle_and_pipes_are_passed_over(photo_folder):
+def test_links_in_a_circle_end_and_what_is_no_file_is_named(photo_folder):
     (photo_folder / "inner" / "again").symlink_to(photo_folder)
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(photo_folder / "pipe.jpg")
     (photo_folder / "._01.png").write_text("what macOS leaves")
     assert len(find_photos([photo_folder])) == 12
+    (photo_folder / "gone.jpg").symlink_to(photo_folder / "nowhere.jpg")
+    (photo_folder / "loop.jpg").symlink_to(photo_folder / "loop.jpg")
+    os.mkfifo(photo_folder / "pipe.jpg")
+    photos = {photo.name: photo for photo in find_photos([photo_folder])}
+    assert len(photos) == 15
+    for name, reason in (("gone", "there is no photo gone.jpg"), ("loop", "loop.jpg"), ("pipe", "no regular file")):
+        with pytest.raises(UserError, match=reason):
+            read_photo(photos[f"{name}.jpg"])
+    with pytest.raises(UserError, match=r"pipe\.jpg is no regular file"):
+        find_photos([photo_folder / "pipe.jpg"])
 
 
 def test_a_tar_gives_the_same_photos_as_its_folder(photo_folder, tmp_path):
