@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from pix2pix.colorfile import COLORIZED, COMPARED, SUFFIXES, colorize_file, target_of
 from pix2pix.distributed import join_world
-from pix2pix.errors import UserError, run_script
+from pix2pix.errors import UserError, one_line, run_script
 from pix2pix.imagefile import MAX_PIXELS
 from pix2pix.inference import Colorizer
 from pix2pix.photos import find_photos
@@ -120,7 +120,7 @@ class Report:
             tqdm.write(f"error: {note}", file=sys.stderr)
         elif target != STREAM:
             arrow = f"{source} -> {target}" if status == "done" else f"{target}"
-            tqdm.write(arrow + (f": {note}" if note else ""))
+            tqdm.write(one_line(arrow + (f": {note}" if note else "")))
 
     def summarize(self) -> None:
         """For more than one photo: the counts, the time, and once more what failed."""

@@ -11,7 +11,15 @@ DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class UserError(Exception):
-    """A mistake the user can mend; its text is printed as it is, without a traceback."""
+    """A mistake the user can mend; its text is printed as one line, without a traceback."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
+
+def one_line(text: str) -> str:
+    """Line breaks, which a file's name may have, written as in Python."""
+    return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
 def run_script(main: Callable[[], int | None]) -> None:

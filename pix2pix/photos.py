@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import tarfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,8 +100,10 @@ def read_photo(photo: Photo | Path) -> Image.Image:
     """
     photo = photo if isinstance(photo, Photo) else Photo(str(photo), photo)
     try:
-        with Image.open(io.BytesIO(photo.read_bytes())) as image:
-            return to_rgb(ImageOps.exif_transpose(image))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of bad tags and large photos: what cannot be read is said below
+            with Image.open(io.BytesIO(photo.read_bytes())) as image:
+                return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError:
         raise UserError(f"there is no photo {photo.name}") from None
     except (MemoryError, UserError):

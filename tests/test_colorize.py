@@ -255,6 +255,19 @@ def test_one_line_of_json_a_photo(run, weights, photo_folder):
     assert Counter(json.loads(line)["status"] for line in lines) == {"skipped": 12, "failed": 1}
 
 
+def test_names_with_line_breaks_and_bytes_that_are_no_text(weights, gray_photo, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in (b"two\nlines.png", b"\xff\xfe.png", b"-dash.png"):
+        (tmp_path / "in" / os.fsdecode(name)).write_bytes(gray_photo.read_bytes())
+    (tmp_path / "in" / "bro\nken.png").write_bytes(b"no photo")
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    child = process("colorize.py", "in", "-o", "out", "--weights", weights, cwd=tmp_path)
+    said, _ = child.communicate(timeout=120)
+    assert child.returncode == 1 and "3 coloured, 0 already there, 2 failed" in said, said
+    assert "bro\\nken.png is not a photo" in said and "pipe.png is no regular file" in said
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
 def test_three_processes_share_the_photos_also_after_a_kill(weights, real_photos, tmp_path):
     folder = tmp_path / "scans"
     folder.mkdir()
