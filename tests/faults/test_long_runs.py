@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 def measure():
     """(resident memory in MB, open files) of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(os.listdir("/proc/self/fd"))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(list(Path("/proc/self/fd").iterdir()))
 
 
 def watch(count, action, every):
