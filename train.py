@@ -26,7 +26,7 @@ from pix2pix.checkpoint import create_run, latest_run, load_generator, load_trai
 from pix2pix.coco import download_coco_sample, report_split
 from pix2pix.data import ColorizationDataset, choose_photos, count_cores, split_names
 from pix2pix.device import PRECISIONS, choose_device, choose_precision
-from pix2pix.distributed import join_world, main_first, start_process_group
+from pix2pix.distributed import join_world, lost_processes_named, main_first, start_process_group
 from pix2pix.errors import UserError, run_script
 from pix2pix.files import read_json_lines, replacing, write_json
 from pix2pix.losses import GAN_LOSSES, FeatureLoss
@@ -203,20 +203,21 @@ def main() -> None:
             print(f"{run} is finished: all {recipe.epochs} epochs are done")
             return
     print(f"run {run}: {settings.stage}, epoch {state.epoch + 1} of {recipe.epochs}, step {state.step}")
-    stopped_by = train(
-        settings,
-        state,
-        training,
-        validation,
-        feature_loss=feature_loss,
-        run=run,
-        about=about(config, training),
-        device=device,
-        precision=precision,
-        world=world,
-        workers=args.workers,
-        tensorboard=args.tensorboard,
-    )
+    with lost_processes_named(run):
+        stopped_by = train(
+            settings,
+            state,
+            training,
+            validation,
+            feature_loss=feature_loss,
+            run=run,
+            about=about(config, training),
+            device=device,
+            precision=precision,
+            world=world,
+            workers=args.workers,
+            tensorboard=args.tensorboard,
+        )
     if stopped_by is not None:
         print(f"stopped at step {state.step}; go on with: python train.py --resume {run}")
         raise SystemExit(128 + stopped_by)

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from pix2pix.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,19 @@ def main_first(world: World) -> Iterator[None]:
     yield
     if world.size > 1 and world.is_main:
         dist.barrier()
+
+
+@contextmanager
+def lost_processes_named(run: Path) -> Iterator[None]:
+    """Raises UserError where a collective operation inside the block fails because another process has gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not dist.is_initialized() or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        raise UserError(
+            f"another process of the training has ended; go on with: torchrun ... train.py --resume {run}"
+        ) from error
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 import torch
-from conftest import process
+from conftest import ROOT, process
 
 from pix2pix.checkpoint import load_training
 
@@ -81,3 +81,27 @@ def test_killed_again_and_again(stage, photo_folder, tmp_path):
     runs = sorted((tmp_path / "killed" / "runs").glob("0*"))
     assert equal(outcome(runs[-1]), expected)
     print(f"{stage}: {kills} kills, {finished + 1} runs finished, each equal to the unbroken one")
+
+
+def test_one_process_of_two_is_killed(photo_folder, tmp_path):
+    words = ("--stage", "pretrain", "--encoder", "none", "--data", photo_folder, *COMMON, "--epochs", 40)
+    torchrun = ("-m torch.distributed.run", "--nproc_per_node=2", "--master_port=29533", ROOT / "train.py")
+    child = process(*torchrun, *words, "--cache", "cache", cwd=tmp_path, start_new_session=True)
+    run = tmp_path / "runs" / "001-pretrain"
+    while not (run / "steps.jsonl").exists():
+        assert child.poll() is None, child.stdout.read()
+        time.sleep(0.1)
+    listed = subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True, check=True)
+    victim = listed.stdout.split()[-1]
+    subprocess.run(["kill", "-KILL", victim], check=True)
+    said, _ = child.communicate(timeout=120)
+    print(said)
+    assert child.returncode != 0
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) <= 1 and "another process" in "".join(errors), said
+    load_training(run / "last.pt")
+    child = process(*torchrun, "--resume", run, cwd=tmp_path, start_new_session=True)
+    time.sleep(20)
+    child.terminate()
+    said, _ = child.communicate(timeout=120)
+    assert "Traceback" not in said
