@@ -18,6 +18,7 @@ RGB_TO_XYZ = (
 )
 XYZ_TO_RGB = tuple(map(tuple, torch.linalg.inv(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).tolist()))
 WHITE = (0.95047, 1.0, 1.08883)
+_SCALED_XYZ_TO_RGB = tuple(tuple(x * white for x, white in zip(row, WHITE, strict=True)) for row in XYZ_TO_RGB)
 AB_SCALE = 110.0
 GAMUT_MARGIN = 1e-4  # of linear RGB, less than a step of 8 bits
 
@@ -55,21 +56,18 @@ def fit_gamut(lab: Tensor) -> Tensor:
 
     Clipping R, G and B instead changes all three. The chroma kept is found by bisection, to 1/256 of it.
     """
-    linear = _lab_to_linear(lab)
-    outside = ((linear < -GAMUT_MARGIN) | (linear > 1 + GAMUT_MARGIN)).any(dim=1)
+    outside = ~_in_gamut(_lab_to_linear(lab))
     if not outside.any():
         return lab
-    colors = lab.movedim(1, -1)
-    pixels = colors[outside]
-    kept = torch.zeros_like(pixels[:, :1])
+    lightness, a, b = (plane[outside].view(1, -1, 1) for plane in lab.unbind(1))
+    kept = torch.zeros_like(lightness)
     for halving in range(1, 9):
         tried = kept + 0.5**halving
-        linear = _lab_to_linear(torch.cat((pixels[:, :1], pixels[:, 1:] * tried), dim=1)[..., None, None])[..., 0, 0]
-        inside = ((linear >= -GAMUT_MARGIN) & (linear <= 1 + GAMUT_MARGIN)).all(dim=1, keepdim=True)
+        inside = _in_gamut(_lab_to_linear(torch.stack((lightness, a * tried, b * tried), dim=1)))
         kept = torch.where(inside, tried, kept)
-    fitted = colors.clone()
-    fitted[outside] = torch.cat((pixels[:, :1], pixels[:, 1:] * kept), dim=1)
-    return fitted.movedim(-1, 1)
+    fitted = lab.clone()
+    fitted[:, 1][outside], fitted[:, 2][outside] = (a * kept).flatten(), (b * kept).flatten()
+    return fitted
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,9 +132,14 @@ def _lab_to_linear(lab: Tensor) -> Tensor:
     """(N, 3, H, W) Lab to linear RGB, outside [0, 1] where Lab leaves sRGB's gamut."""
     lightness, a, b = lab.unbind(1)
     fy = (lightness + 16) / 116
-    fx, fz = fy + a / 500, (fy - b / 200).clamp(min=0)
-    xyz = torch.stack([_lab_curve_inverse(f) * white for f, white in zip((fx, fy, fz), WHITE, strict=True)], dim=1)
-    return torch.stack(_matrix(XYZ_TO_RGB, xyz), dim=1)
+    curved = torch.stack((fy + a / 500, fy, (fy - b / 200).clamp(min=0)), dim=1)
+    return torch.stack(_matrix(_SCALED_XYZ_TO_RGB, _lab_curve_inverse(curved)), dim=1)
+
+
+def _in_gamut(linear: Tensor) -> Tensor:
+    """(N, 3, H, W) linear RGB to (N, H, W): whether a pixel is a colour of sRGB."""
+    low, high = linear.aminmax(dim=1)
+    return (low >= -GAMUT_MARGIN) & (high <= 1 + GAMUT_MARGIN)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
@@ -146,7 +149,7 @@ def _at_least_float32(values: Tensor) -> Tensor:
 def _matrix(rows: tuple[tuple[float, ...], ...], channels: Tensor) -> list[Tensor]:
     """3x3 matrix times the channels of (N, 3, H, W), written out so that autocast cannot round it to bf16."""
     first, second, third = channels.unbind(1)
-    return [row[0] * first + row[1] * second + row[2] * third for row in rows]
+    return [(row[0] * first).add(second, alpha=row[1]).add(third, alpha=row[2]) for row in rows]
 
 
 def _lab_curve(t: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import overload
 
@@ -18,7 +19,7 @@ from pix2pix.device import choose_device
 from pix2pix.photos import to_rgb
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
-STRIP = 256  # rows that are converted at a time, so that a large photo needs little more memory than itself
+STRIP = 1 << 17  # pixels converted at a time: a large photo then needs little more memory than itself, and is faster
 
 
 def predict_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -> Tensor:
@@ -32,6 +33,20 @@ def predict_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -
     small = F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
     small_ab = generator(small.to(device)).to(lightness.device)
     return F.interpolate(small_ab, full_size, mode="bicubic", align_corners=False).clamp_(-1, 1)
+
+
+def enlarge(small_ab: Tensor, height: int, width: int, rows: int) -> Iterator[Tensor]:
+    """ab (1, 2, h, w) enlarged to (1, 2, height, width) as by `predict_ab`, `rows` rows at a time from the top.
+
+    The whole of a large photo's ab would take more memory than anything else, and longer.
+    """
+    wide = F.interpolate(small_ab, (small_ab.shape[2], width), mode="bicubic", align_corners=False)
+    identity = torch.eye(small_ab.shape[2])[None, None]
+    weights = F.interpolate(identity, (height, small_ab.shape[2]), mode="bicubic", align_corners=False)[0, 0]
+    for part in weights.split(rows):
+        used = part.any(dim=0).nonzero()
+        near = slice(int(used[0]), int(used[-1]) + 1)
+        yield (part[:, near] @ wide[:, :, near]).clamp_(-1, 1)
 
 
 def colorize_batch(generator: nn.Module, photos: Tensor, size: int, strength: float = 1.0) -> Tensor:
@@ -128,11 +143,15 @@ class Colorizer:
     def colorize_lightness(self, lightness: Tensor, *, deep: bool = False) -> Tensor:
         """L (1, 1, H, W) in [-1, 1] to RGB (1, 3, H, W) on the CPU: uint8, or uint16 with `deep`."""
         height, width = lightness.shape[-2:]
-        ab = predict_ab(self.generator, lightness, self._working_size(height, width)).mul_(self.strength)
+        size = self._working_size(height, width)
+        small = F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
+        small_ab = self.generator(small.to(self.device)).cpu()
         kind = torch.uint16 if deep else torch.uint8
         rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
-        for target, part, colors in zip(*(x.split(STRIP, dim=2) for x in (rgb, lightness, ab)), strict=True):
-            target.copy_(join_colors(part.to(self.device), colors.to(self.device), deep=deep))
+        strips = (x.split(_rows_of(width), dim=2) for x in (rgb, lightness))
+        for target, part, ab in zip(*strips, enlarge(small_ab, height, width, _rows_of(width)), strict=True):
+            colors = join_colors(part.to(self.device), ab.mul_(self.strength).to(self.device), deep=deep)
+            target.copy_(colors)
         return rgb
 
     def _working_size(self, height: int, width: int) -> tuple[int, int]:
@@ -142,7 +161,12 @@ class Colorizer:
         return min(max(round(height * scale), 1), longest), min(max(round(width * scale), 1), longest)
 
 
+def _rows_of(width: int) -> int:
+    """How many rows of a photo make a strip."""
+    return max(1, STRIP // width)
+
+
 def photo_lightness(photo: Tensor) -> Tensor:
     """uint8 (1, 1 or 3, H, W) to L (1, 1, H, W) in [-1, 1] on the CPU, a strip of rows at a time."""
-    strips = photo.cpu().expand(-1, 3, -1, -1).split(STRIP, dim=2)
+    strips = photo.cpu().expand(-1, 3, -1, -1).split(_rows_of(photo.shape[-1]), dim=2)
     return torch.cat([to_lab(strip)[0] for strip in strips], dim=2)

@@ -1,3 +1,4 @@
+import itertools
 import warnings
 
 import numpy as np
@@ -5,7 +6,17 @@ import pytest
 import torch
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 
-from pix2pix.color import delta_e_2000, fit_gamut, join_lab, lab_to_rgb, lightness_to_gray, rgb_to_lab, split_lab
+from pix2pix.color import (
+    WHITE,
+    XYZ_TO_RGB,
+    delta_e_2000,
+    fit_gamut,
+    join_lab,
+    lab_to_rgb,
+    lightness_to_gray,
+    rgb_to_lab,
+    split_lab,
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +123,31 @@ def test_chroma_is_reduced_to_the_gamut_where_clipping_would_change_lightness_an
     untouched = chroma == 1
     assert 0.2 < untouched.float().mean() < 0.8
     assert ((outside <= 0.001) | (outside >= 0.999)).any(axis=1).mean() > 0.95  # no more was taken than needed
+
+
+def test_reducing_chroma_equals_bisection_of_every_pixel_alone():
+    """Also of pixels inside the gamut, and whatever their place in the batch."""
+    generator = torch.Generator().manual_seed(1)
+    lab = torch.rand(2, 3, 8, 9, generator=generator, dtype=torch.float64) * 160 - 80
+    lab[:, 0] = lab[:, 0].abs() / 80 * 100
+    fitted = fit_gamut(lab)
+    for photo, row, column in itertools.product(range(2), range(8), range(9)):
+        lightness, *ab = lab[photo, :, row, column].tolist()
+
+        def inside(share, lightness=lightness, ab=ab):
+            linear = linear_rgb(lightness, ab[0] * share, ab[1] * share)
+            return all(-1e-4 <= value <= 1 + 1e-4 for value in linear)
+
+        kept = 0.0
+        for halving in range(1, 9):
+            kept += 0.5**halving * inside(kept + 0.5**halving)
+        expected = [lightness] + [value * (1.0 if inside(1.0) else kept) for value in ab]
+        assert fitted[photo, :, row, column].tolist() == pytest.approx(expected)
+
+
+def linear_rgb(lightness, a, b):
+    """CIE 15's definition for one colour, in plain floats: linear R, G, B."""
+    fy = (lightness + 16) / 116
+    curves = (fy + a / 500, fy, max(fy - b / 200, 0))
+    xyz = [white * (f**3 if f > 0.2068966 else (f - 16 / 116) / 7.787) for f, white in zip(curves, WHITE, strict=True)]
+    return [sum(weight * value for weight, value in zip(row, xyz, strict=True)) for row in XYZ_TO_RGB]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import torch.nn.functional as F
 from conftest import ROOT, process
 from PIL import Image
 from skimage.color import rgb2lab
@@ -20,7 +21,7 @@ from skimage.color import rgb2lab
 import pix2pix
 from pix2pix.checkpoint import SHIPPED_GENERATOR, save_generator
 from pix2pix.color import to_lab
-from pix2pix.inference import Colorizer, colorize_batch, gray_batch, join_colors, predict_ab
+from pix2pix.inference import Colorizer, colorize_batch, enlarge, gray_batch, join_colors, predict_ab
 from pix2pix.metrics import colorfulness
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
@@ -74,7 +75,7 @@ def test_l_is_untouched_where_the_gamut_allows(network, batch):
 
 
 def test_large_photos_are_converted_strip_by_strip_without_a_seam(weights, network, real_photos):
-    large = np.tile(real_photos[1], (6, 2, 1))  # 576 rows: three strips
+    large = np.tile(real_photos[1], (6, 2, 1))  # 576 rows: two strips
     colorizer = Colorizer(weights, device="cpu")
     coloured = np.asarray(colorizer.colorize(Image.fromarray(large)))
     whole = torch.from_numpy(large).permute(2, 0, 1)[None]
@@ -85,6 +86,16 @@ def test_large_photos_are_converted_strip_by_strip_without_a_seam(weights, netwo
     assert np.array_equal(coloured, expected)
     tensor = colorizer.colorize(whole.expand(2, -1, -1, -1))
     assert torch.equal(tensor[1].permute(1, 2, 0), torch.tensor(coloured))
+
+
+@pytest.mark.parametrize("size", [(300, 400), (1000, 31), (20, 24), (128, 171), (1, 7)])
+def test_enlarging_by_strips_equals_torchs_bicubic(size):
+    small = torch.rand(1, 2, 32, 43, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
+    expected = F.interpolate(small, size, mode="bicubic", align_corners=False).clamp(-1, 1)
+    for rows in (1, 7, 5000):
+        strips = list(enlarge(small, *size, rows))
+        assert [strip.shape[2] for strip in strips[:-1]] == [rows] * (len(strips) - 1)
+        assert torch.allclose(torch.cat(strips, dim=2), expected, atol=1e-6)
 
 
 def test_colours_of_the_photo_are_not_looked_at(network, batch):
