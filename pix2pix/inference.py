@@ -19,20 +19,30 @@ from pix2pix.device import choose_device
 from pix2pix.photos import to_rgb
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
+LARGER = 1.5  # times the working size: the second size that the network sees a photo at
 STRIP = 1 << 17  # pixels converted at a time: a large photo then needs little more memory than itself, and is faster
 
 
-def predict_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -> Tensor:
-    """L (N, 1, H, W) to ab (N, 2, H, W), both in [-1, 1]: predicted at `size` (height, width), enlarged bicubically.
+def predict_small_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -> Tensor:
+    """L (N, 1, H, W) to ab (N, 2, h, w), both in [-1, 1], with (h, w) half as large again as `size` (height, width).
 
-    Only the small photo goes to the generator's device; the result is on the device of `lightness`.
+    The mean of four predictions: of the photo and of its mirror image, at `size` and at (h, w). Only the small photos
+    go to the generator's device; the result is on the device of `lightness`.
     """
-    full_size, device = lightness.shape[-2:], next(generator.parameters()).device
-    if tuple(full_size) == tuple(size):
-        return generator(lightness.to(device)).to(lightness.device)
-    small = F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
-    small_ab = generator(small.to(device)).to(lightness.device)
-    return F.interpolate(small_ab, full_size, mode="bicubic", align_corners=False).clamp_(-1, 1)
+    device = next(generator.parameters()).device
+    large = tuple(round(LARGER * side) for side in size)
+    total = torch.zeros((), device=device)
+    for view in (size, large):
+        small = F.interpolate(lightness, view, mode="bilinear", align_corners=False, antialias=True).to(device)
+        ab = generator(small) + generator(small.flip(3)).flip(3)
+        total = total + F.interpolate(ab, large, mode="bicubic", align_corners=False)
+    return (total / 4).clamp(-1, 1).to(lightness.device)
+
+
+def predict_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -> Tensor:
+    """`predict_small_ab`, enlarged bicubically to ab (N, 2, H, W)."""
+    small_ab = predict_small_ab(generator, lightness, size)
+    return F.interpolate(small_ab, lightness.shape[-2:], mode="bicubic", align_corners=False).clamp_(-1, 1)
 
 
 def enlarge(small_ab: Tensor, height: int, width: int, rows: int) -> Iterator[Tensor]:
@@ -144,8 +154,7 @@ class Colorizer:
         """L (1, 1, H, W) in [-1, 1] to RGB (1, 3, H, W) on the CPU: uint8, or uint16 with `deep`."""
         height, width = lightness.shape[-2:]
         size = self._working_size(height, width)
-        small = F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
-        small_ab = self.generator(small.to(self.device)).cpu()
+        small_ab = predict_small_ab(self.generator, lightness, size)
         kind = torch.uint16 if deep else torch.uint8
         rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
         strips = (x.split(_rows_of(width), dim=2) for x in (rgb, lightness))
