@@ -90,7 +90,7 @@ def extremes(values: np.ndarray, better: int, count: int) -> dict[str, list[int]
     `better` is 1 where more is better and -1 where less is; with 0 what is nearest to 0 is best.
     """
     rank = np.abs(values) if better == 0 else -better * values
-    order = np.argsort(np.where(np.isnan(rank), np.inf, rank), kind="stable").tolist()
+    order = np.argsort(rank, kind="stable").tolist()  # NaN comes last
     count = min(count, max(1, len(order) // 3))
     middle = (len(order) - count) // 2
     groups = {"best": order[:count], "median": order[middle : middle + count], "worst": order[::-1][:count]}
