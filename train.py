@@ -28,6 +28,7 @@ from pix2pix.data import ColorizationDataset, choose_photos, count_cores, split_
 from pix2pix.device import PRECISIONS, choose_device, choose_precision
 from pix2pix.distributed import join_world, lost_processes_named, main_first, start_process_group
 from pix2pix.errors import UserError, run_script
+from pix2pix.evaluation import mean_ab
 from pix2pix.files import read_json_lines, replacing, write_json
 from pix2pix.losses import GAN_LOSSES, FeatureLoss
 from pix2pix.photos import find_photos
@@ -378,6 +379,7 @@ def about(config: dict[str, Any], training: ColorizationDataset) -> dict[str, An
     told = {name: config[name] for name in ("stage", "recipe", "hyperparameters", "size", "seed", "versions")}
     told["data"] = {"sources": [Path(path).name for path in config["data"]], "training_photos": len(training)}
     told["encoder"] = Path(config["encoder"]).name
+    told["mean_ab"] = mean_ab(training)
     return told | {"started_from": config["started_from"]} if "start" in config else told
 
 

@@ -1,20 +1,28 @@
-"""Scores of a generator on a set of photos, always beside those of gray output and of the truth."""
+"""Scores of photos' rows (gray, the mean colour, generators), always beside those of the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pix2pix.color import AB_SCALE, lightness_to_gray, rgb_to_lab, split_lab, to_lab
 from pix2pix.data import ColorizationDataset, batches
-from pix2pix.frechet import InceptionFeatures
-from pix2pix.inference import colorize_batch, gray_batch
-from pix2pix.metrics import ciede2000, colorfulness, psnr, ssim
+from pix2pix.files import replacing
+from pix2pix.inference import join_colors, predict_ab, to_uint8
+from pix2pix.metrics import ab_l1, ciede2000, colorfulness, psnr, ssim
 
 BATCH = 8  # larger ones are slower on a CPU: their float64 planes no longer fit its caches
+CHUNK = 64  # photos that are scored before the scores are saved
+WATCHED = ("psnr", "ssim", "ciede2000", "colorfulness")  # what the training writes after every epoch
+SAMPLED = 1000  # training photos whose mean colour is taken
+
+Row = Callable[[Tensor], Tensor]  # L (n, 1, H, W) in [-1, 1] to uint8 photos (n, 3, H, W)
+Scores = dict[str, dict[str, Tensor]]  # row to metric to (n,) or, features, (n, D)
 
 
 @contextmanager
@@ -29,61 +37,133 @@ def eval_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-@torch.inference_mode()
-def score(
-    generator: nn.Module,
-    dataset: ColorizationDataset,
-    size: int,
-    *,
-    device: torch.device,
-    strength: float = 1.0,
-    workers: int = 0,
-    inception: InceptionFeatures | None = None,
-    progress: bool = False,
-) -> dict[str, dict[str, Tensor]]:
-    """Per photo, in float64: {"gray", "model", "truth"} to {"psnr" (dB), "ssim", "ciede2000", "colorfulness"} to (N,).
+def gray_row(lightness: Tensor) -> Tensor:
+    """ab = 0."""
+    return to_uint8(lightness_to_gray(lightness)).expand(-1, 3, -1, -1)
 
-    Predictions and truth are uint8 photos of the dataset's size; the network works at `size` x `size`, its colours
-    are multiplied by `strength`. The truth has a colorfulness only. With `inception` every row has "features"
-    (N, 2048) too.
+
+def constant_row(mean_ab: list[float]) -> Row:
+    """The same a and b, in Lab's units, everywhere."""
+
+    def colorize(lightness: Tensor) -> Tensor:
+        ab = lightness.new_tensor(mean_ab).view(1, 2, 1, 1) / AB_SCALE
+        return join_colors(lightness, ab.expand(len(lightness), 2, *lightness.shape[-2:]))
+
+    return colorize
+
+
+def model_row(generator: nn.Module, size: int, strength: float = 1.0) -> Row:
+    """A generator in eval mode that works at `size` x `size`; its ab are multiplied by `strength`."""
+    return lambda lightness: join_colors(lightness, strength * predict_ab(generator, lightness, (size, size)))
+
+
+def score_rows(truth: Tensor, rows: dict[str, Row]) -> tuple[Scores, dict[str, Tensor]]:
+    """Every row's metrics on uint8 photos (n, 3, H, W), float64 (n,) on the CPU, and its photos.
+
+    PSNR in dB, SSIM, CIEDE2000, L1 of ab in Lab's units, colorfulness; of the truth the colorfulness only.
     """
-    found: dict[str, dict[str, list[Tensor]]] = {"gray": {}, "model": {}, "truth": {}}
-
-    def note(row: str, scores: dict[str, Tensor]) -> None:
-        for name, values in scores.items():
-            found[row].setdefault(name, []).append(values.cpu())
-
-    indices = [list(range(start, min(start + BATCH, len(dataset)))) for start in range(0, len(dataset), BATCH)]
-    bar = tqdm(total=len(dataset), unit="photo", desc="evaluating", disable=not progress)
-    with eval_mode(generator), bar:
-        for photos in batches(dataset, indices, workers=workers):
-            truth = photos.to(device)
-            for row, image in (
-                ("gray", gray_batch(truth)),
-                ("model", colorize_batch(generator, truth, size, strength)),
-            ):
-                note(row, {"psnr": psnr(image, truth), "ssim": ssim(image, truth)})
-                note(row, {"ciede2000": ciede2000(image, truth), "colorfulness": colorfulness(image)})
-                if inception is not None:
-                    note(row, {"features": inception(image)})
-            note("truth", {"colorfulness": colorfulness(truth)})
-            if inception is not None:
-                note("truth", {"features": inception(truth)})
-            bar.update(len(photos))
-    return {row: {name: torch.cat(parts) for name, parts in scores.items()} for row, scores in found.items()}
+    truth_lab = rgb_to_lab(truth.float() / 255)
+    lightness, _ = split_lab(truth_lab)
+    photos = {name: row(lightness) for name, row in rows.items()}
+    scores: Scores = {}
+    for name, image in photos.items():
+        lab = rgb_to_lab(image.float() / 255)
+        scores[name] = {
+            "psnr": psnr(image, truth),
+            "ssim": ssim(image, truth),
+            "ciede2000": ciede2000(lab, truth_lab),
+            "ab_l1": ab_l1(lab, truth_lab),
+            "colorfulness": colorfulness(image),
+        }
+    scores["truth"] = {"colorfulness": colorfulness(truth)}
+    on_cpu = {name: {metric: v.cpu() for metric, v in values.items()} for name, values in scores.items()}
+    return on_cpu, photos | {"truth": truth}
 
 
-def means(scores: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, float]]:
-    """The mean over photos of what `score` returns.
+@torch.inference_mode()
+def score(generator: nn.Module, dataset: ColorizationDataset, size: int, *, device: torch.device) -> Scores:
+    """{"gray", "model", "truth"} to what `score_rows` says, per photo of the dataset."""
+    rows = {"gray": gray_row, "model": model_row(generator, size)}
+    with eval_mode(generator):
+        parts = [score_rows(photos.to(device), rows)[0] for photos in batches(dataset, batch_indices(len(dataset)))]
+    return join_scores(parts)
+
+
+@torch.inference_mode()
+def score_in_chunks(
+    dataset: ColorizationDataset,
+    score_batch: Callable[[Tensor, int], Scores],
+    folder: Path,
+    *,
+    batch: int = BATCH,
+    workers: int = 0,
+) -> Scores:
+    """`score_batch(uint8 photos, number of the first one)` over the dataset, each chunk of it saved in `folder`.
+
+    Chunks that an earlier call has saved there are read instead. Batches do not depend on where the earlier one ended.
+    """
+    folder.mkdir(exist_ok=True)
+    step = max(1, CHUNK // batch)
+    indices = batch_indices(len(dataset), batch)
+    chunks = {folder / f"{k:05d}.pt": indices[k : k + step] for k in range(0, len(indices), step)}
+    missing = {path: parts for path, parts in chunks.items() if not path.is_file()}
+    todo = [part for parts in missing.values() for part in parts]
+    done = len(dataset) - sum(map(len, todo))
+    if done:
+        print(f"going on: {done} of {len(dataset)} photos are scored already, in {folder}")
+    stream = batches(dataset, todo, workers=workers)
+    with tqdm(total=len(dataset), initial=done, unit="photo", desc="evaluating") as bar:
+        for path, parts in missing.items():
+            scores = []
+            for part, photos in zip(parts, stream, strict=False):
+                scores.append(score_batch(photos, part[0]))
+                bar.update(len(part))
+            with replacing(path) as temporary:
+                torch.save(join_scores(scores), temporary)
+    return join_scores([torch.load(path, weights_only=True) for path in chunks])
+
+
+def batch_indices(count: int, batch: int = BATCH) -> list[list[int]]:
+    return [list(range(start, min(start + batch, count))) for start in range(0, count, batch)]
+
+
+def join_scores(parts: list[Scores]) -> Scores:
+    """The scores of several batches as one."""
+    return {
+        row: {name: torch.cat([part[row][name] for part in parts]) for name in values}
+        for row, values in parts[0].items()
+    }
+
+
+def means(scores: Scores) -> dict[str, dict[str, float]]:
+    """The mean over photos of those scores that the training watches.
 
     PSNR's is over the photos where no row is without any error (infinite PSNR, as gray's on a gray photo); with no
     photo left it is infinite.
     """
-    finite = scores["gray"]["psnr"].isfinite() & scores["model"]["psnr"].isfinite()
+    finite = finite_psnr(scores)
 
     def mean(name: str, values: Tensor) -> float:
         if name == "psnr":
             return float(values[finite].mean()) if finite.any() else float("inf")
         return float(values.mean())
 
-    return {row: {name: mean(name, values) for name, values in columns.items()} for row, columns in scores.items()}
+    return {
+        row: {name: mean(name, values) for name, values in columns.items() if name in WATCHED}
+        for row, columns in scores.items()
+    }
+
+
+def finite_psnr(scores: Scores) -> Tensor:
+    """(N,) bool: the photos that no row predicts without any error."""
+    return torch.stack([values["psnr"].isfinite() for values in scores.values() if "psnr" in values]).all(dim=0)
+
+
+def mean_ab(dataset: ColorizationDataset) -> list[float]:
+    """The mean a and b, in Lab's units, of every fourth pixel each way of at most 1,000 evenly spaced photos."""
+    step = -(-len(dataset) // SAMPLED)
+    total, photos = torch.zeros(2, dtype=torch.float64), range(0, len(dataset), step)
+    for row in photos:
+        _, ab = to_lab(dataset[row][None, :, ::4, ::4])
+        total += AB_SCALE * ab.double().mean(dim=(0, 2, 3))
+    return [round(value, 4) for value in (total / len(photos)).tolist()]

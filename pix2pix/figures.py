@@ -11,7 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from pix2pix.errors import UserError
+from pix2pix.evaluation import Scores
 from pix2pix.files import replacing
+from pix2pix.summary import gain_over_gray, misjudged
 
 TILE = 224
 GAP = 12
@@ -43,24 +45,19 @@ def draw_sheet(columns: list[tuple[str, Tensor]], captions: list[dict[str, str]]
 
 
 def draw_verdict(
-    scores: dict[str, dict[str, Tensor]], pictures: Callable[[list[int]], list[tuple[str, Tensor]]], path: Path
+    scores: Scores, model: str, pictures: Callable[[list[int]], list[tuple[str, Tensor]]], path: Path
 ) -> None:
     """What SSIM tells and what it does not, as gray / fake / real: `pictures(rows)` gives the columns of these photos.
 
-    The rows: the first photos; those with the lowest SSIM; those of the lowest quarter of SSIM whose colours are most
-    to the point (PSNR highest above gray's), which look right all the same; and those of the highest quarter whose
-    colours are most beside it.
+    The rows: the first photos; those with the model's lowest SSIM; those of the lowest quarter of SSIM whose colours
+    are most to the point, which look right all the same; and those of the highest quarter whose colours are most
+    beside it.
     """
-    similarity = scores["model"]["ssim"]
-    gain = (scores["model"]["psnr"] - scores["gray"]["psnr"]).nan_to_num(0, 0, 0)  # a gray photo has nothing to gain
-    order = similarity.argsort().tolist()
-    quarter = max(1, len(order) // 4)
-    lower, upper = order[:quarter], order[-quarter:]
+    similarity, gain = scores[model]["ssim"], gain_over_gray(scores, model)
     groups = {
-        "as they come": list(range(len(order))),
-        "lowest SSIM": order,
-        "low SSIM, colours right": sorted(lower, key=lambda row: -gain[row]),
-        "high SSIM, colours wrong": sorted(upper, key=lambda row: gain[row]),
+        "as they come": list(range(len(similarity))),
+        "lowest SSIM": similarity.argsort(stable=True).tolist(),
+        **misjudged(scores, model),
     }
     rows, captions = [], []
     for group, members in groups.items():

@@ -1,26 +1,58 @@
-"""Image metrics on batches of uint8 RGB photos (N, 3, H, W); each returns one float64 per photo."""
+"""Image metrics on batches of photos; each returns one float64 per photo, (N,)."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pix2pix.color import delta_e_2000, rgb_to_lab
+from pix2pix.color import delta_e_2000
 
 SSIM_WINDOW = 7
 
 
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is written: its title, its digits, and whether more (1) or less (-1) of it is better, or neither."""
+
+    title: str
+    digits: int
+    better: int
+
+    def text(self, value: float, *, signed: bool = False) -> str:
+        """A value for people; shares have no digits and are written in per cent."""
+        if not self.digits:
+            return f"{100 * value:{'+' if signed else ''}.1f} %"
+        return f"{value:{'+' if signed else ''}.{self.digits}f}"
+
+
+METRICS = {
+    "psnr": Metric("PSNR, dB", 2, 1),
+    "ssim": Metric("SSIM", 4, 1),
+    "ciede2000": Metric("CIEDE2000", 2, -1),
+    "ab_l1": Metric("L1 of ab", 2, -1),
+    "lpips": Metric("LPIPS", 4, -1),
+    "colorfulness": Metric("colorfulness", 1, 0),
+    "colorfulness_difference": Metric("minus the truth's", 1, 0),
+    "worse_psnr": Metric("worse than gray, PSNR", 0, -1),
+    "worse_ssim": Metric("worse than gray, SSIM", 0, -1),
+    "worse_ciede2000": Metric("worse than gray, CIEDE2000", 0, -1),
+}
+
+
 def psnr(image: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB, peak 255; infinite for equal photos."""
+    """Peak signal-to-noise ratio in dB of uint8 RGB (N, 3, H, W), peak 255; infinite for equal photos."""
     error = (_float64(image) - _float64(truth)).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(255**2 / error)
 
 
-def ssim(image: Tensor, truth: Tensor) -> Tensor:
+def ssim(image: Tensor, truth: Tensor, data_range: float | Tensor = 255.0) -> Tensor:
     """Structural similarity (Wang et al. 2004), the mean over channels of a uniform 7x7 window.
 
-    Equals scikit-image's `structural_similarity(..., channel_axis=-1, data_range=255)`. Sides of at least 7 pixels.
+    Equals scikit-image's `structural_similarity(..., channel_axis=-1, data_range=data_range)` for RGB (N, 3, H, W) of
+    any type and scale; a tensor (N,) gives each photo a range of its own. Sides of at least 7 pixels.
     """
     x, y = _float64(image), _float64(truth)
     samples = SSIM_WINDOW**2
@@ -29,14 +61,15 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
     variance_x = unbiased * (_window_mean(x * x) - mean_x * mean_x)
     variance_y = unbiased * (_window_mean(y * y) - mean_y * mean_y)
     covariance = unbiased * (_window_mean(x * y) - mean_x * mean_y)
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    span = torch.as_tensor(data_range, dtype=torch.float64, device=x.device).reshape(-1, 1, 1, 1)
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
     return (luminance * structure).mean(dim=(1, 2, 3))
 
 
 def colorfulness(image: Tensor) -> Tensor:
-    """Hasler & Susstrunk 2003, on R, G, B in 0..255: 0 for gray, about 40 for an everyday photo."""
+    """Hasler & Susstrunk 2003, on uint8 RGB (N, 3, H, W): 0 for gray, about 40 for an everyday photo."""
     red, green, blue = _float64(image).flatten(2).unbind(1)
     red_green, yellow_blue = red - green, (red + green) / 2 - blue
     spread = (red_green.var(dim=1, correction=0) + yellow_blue.var(dim=1, correction=0)).sqrt()
@@ -44,10 +77,14 @@ def colorfulness(image: Tensor) -> Tensor:
     return spread + 0.3 * offset
 
 
-def ciede2000(image: Tensor, truth: Tensor) -> Tensor:
-    """The mean over pixels of the CIEDE2000 colour difference; about 1 is just noticeable."""
-    labs = (rgb_to_lab(photos.float() / 255) for photos in (image, truth))
-    return _float64(delta_e_2000(*labs).mean(dim=(1, 2)))
+def ciede2000(lab: Tensor, truth: Tensor) -> Tensor:
+    """The mean over pixels of the CIEDE2000 difference of Lab (N, 3, H, W); about 1 is just noticeable."""
+    return _float64(delta_e_2000(lab, truth).mean(dim=(1, 2)))
+
+
+def ab_l1(lab: Tensor, truth: Tensor) -> Tensor:
+    """The mean over pixels and both planes of |ab - true ab|, of Lab (N, 3, H, W), in Lab's own units."""
+    return _float64((lab[:, 1:] - truth[:, 1:]).abs().mean(dim=(1, 2, 3)))
 
 
 def _window_mean(x: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pix2pix.metrics import colorfulness, psnr, ssim
+from pix2pix.color import rgb_to_lab
+from pix2pix.metrics import METRICS, ab_l1, ciede2000, colorfulness, psnr, ssim
 
 
 @pytest.fixture
@@ -42,3 +44,26 @@ def test_colorfulness_by_hand():
     red = torch.tensor([255, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     assert colorfulness(red).item() == pytest.approx(0.3 * np.hypot(255, 127.5))
     assert colorfulness(torch.full((1, 3, 4, 4), 77, dtype=torch.uint8)).item() == 0
+
+
+def test_ssim_takes_a_data_range_for_each_photo(pair):
+    image, truth = (photos.double() / 255 * 0.7 for photos in pair)
+    spans = truth.amax(dim=(1, 2, 3)) - truth.amin(dim=(1, 2, 3))
+    expected = [
+        structural_similarity(as_array(a), as_array(b), channel_axis=-1, data_range=span)
+        for a, b, span in zip(image, truth, spans.tolist(), strict=True)
+    ]
+    assert ssim(image, truth, spans).tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_colour_differences_are_scikit_images_labs(pair):
+    labs = [rgb_to_lab(photos.double() / 255) for photos in pair]
+    for number, (a, b) in enumerate(zip(*pair, strict=True)):
+        first, second = rgb2lab(as_array(a)), rgb2lab(as_array(b))
+        assert ciede2000(*labs)[number].item() == pytest.approx(deltaE_ciede2000(first, second).mean(), abs=1e-3)
+        assert ab_l1(*labs)[number].item() == pytest.approx(np.abs(first - second)[..., 1:].mean(), abs=1e-3)
+
+
+def test_values_for_people():
+    assert METRICS["psnr"].text(24.051) == "24.05" and METRICS["ssim"].text(0.00216, signed=True) == "+0.0022"
+    assert METRICS["worse_psnr"].text(0.125) == "12.5 %"
