@@ -11,11 +11,11 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pix2pix.color import join_lab, lab_to_rgb, to_lab
 from pix2pix.evaluation import Scores
-from pix2pix.inference import predict_ab
 from pix2pix.metrics import ssim
 
 REPORT_BATCH = 16
@@ -43,10 +43,10 @@ class ReportProtocol:
         scores = {"gray": _both(gray, gray, truth)}
         for name, (network, size) in self.generators.items():
             self.copies[name].train(not first)
-            meant, did = (
-                lab_to_rgb(join_lab(lightness, self.strength * predict_ab(generator, lightness, (size, size))))
-                for generator in (network, self.copies[name])
-            )
+            small = F.interpolate(lightness, (size, size), mode="bilinear", align_corners=False, antialias=True)
+            small_abs = [generator(small) for generator in (network, self.copies[name])]  # once, as there
+            abs_ = [F.interpolate(ab, lightness.shape[-2:], mode="bicubic", align_corners=False) for ab in small_abs]
+            meant, did = (lab_to_rgb(join_lab(lightness, self.strength * ab)) for ab in abs_)
             scores[name] = _both(meant, did, truth)
         return scores
 
