@@ -37,12 +37,12 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14161a; --ink: #e9ebef; --soft: #a9b0bb; --line: #3a404a;
   --card: #1e2127; --good: #5fd592; --bad: #ff86ae; DARK } }
 * { box-sizing: border-box }
-body { margin: 0 auto; padding: 1rem; max-width: 72rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; padding: 1rem; max-width: 76rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem; line-height: 1.25 } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem }
 h3 { font-size: 1rem; margin: 1rem 0 .4rem } p { margin: .4rem 0 } .soft, figcaption, dt { color: var(--soft) }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
+th, td { padding: .3rem .45rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
 th { font-weight: 600 } tr > :first-child { text-align: left; position: sticky; left: 0; background: var(--paper);
   max-width: 11rem; white-space: normal } td small { color: var(--soft) } th[scope=row] { min-width: 7rem }
 thead th { white-space: normal; vertical-align: bottom; overflow-wrap: normal }
