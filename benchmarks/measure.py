@@ -106,7 +106,7 @@ def alternate(sides: dict[str, Callable[[], float]], runs: int) -> dict[str, lis
 
 
 def speedup(seconds: dict[str, list[float]], fast: str, slow: str, *, work: tuple[float, float] = (1, 1)) -> float:
-    """How many times as much `fast` gets done in a time as `slow`: of the medians; `work` is what a run of each does."""
+    """How many times as fast `fast` is as `slow`: of the medians; `work` is what a run of each gets done."""
     return (work[0] / median(seconds[fast])) / (work[1] / median(seconds[slow]))
 
 

@@ -29,7 +29,7 @@ def dynamic_unet() -> nn.Module:
 
 
 def patch_gan() -> nn.Module:
-    """Lab (N, 3, 256, 256) to logits (N, 1, 30, 30): 64, 128, 256, 512 filters of 4x4, BatchNorm in the middle three."""
+    """Lab (N, 3, 256, 256) to logits (N, 1, 30, 30): 64 to 512 filters of 4x4, BatchNorm in the middle three."""
     layers, inner = [], 3
     for width, stride in ((64, 2), (128, 2), (256, 2), (512, 1)):
         layers.append(nn.Conv2d(inner, width, 4, stride, 1, bias=inner == 3))
