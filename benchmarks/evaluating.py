@@ -1,0 +1,83 @@
+"""PSNR, SSIM and colorfulness by pix2pix.metrics against the report's loop, scikit-image photo by photo.
+
+python benchmarks/evaluating.py                    # under a minute on two cores
+python benchmarks/evaluating.py --photos 16 --runs 1
+"""
+
+from __future__ import annotations
+
+import argparse
+from statistics import median
+
+import numpy as np
+import torch
+from measure import Report, alternate, make_photo, parser, speedup, timed
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from pix2pix.evaluation import BATCH
+from pix2pix.metrics import colorfulness, psnr, ssim
+
+SIZE = 256
+
+
+def main() -> None:
+    flags = parser(__doc__)
+    flags.add_argument("--photos", type=int, default=128, help="at 256x256 (default: 128)")
+    args = flags.parse_args()
+    report = Report("evaluating", args)
+    measure(report, args)
+    report.write()
+
+
+def measure(report: Report, args: argparse.Namespace) -> None:
+    truth = np.stack([np.asarray(make_photo(SIZE, SIZE, seed)) for seed in range(args.photos)])
+    noise = np.random.default_rng(0).normal(0, 10, truth.shape)
+    image = (truth + noise).round().clip(0, 255).astype(np.uint8)
+    images, truths = (torch.from_numpy(photos).permute(0, 3, 1, 2).contiguous() for photos in (image, truth))
+    ours, theirs = ours_on(images, truths), report_on(image, truth)
+    assert np.allclose(ours.numpy(), theirs, rtol=1e-6), "the two sides measure different things"
+    sides = {
+        "pix2pix.metrics": lambda: timed(lambda: ours_on(images, truths)),
+        "scikit-image": lambda: timed(lambda: report_on(image, truth)),
+    }
+    seconds = alternate(sides, args.runs)
+    report.keep(seconds)
+    for side, values in seconds.items():
+        report.add(f"PSNR, SSIM, colorfulness at {SIZE}x{SIZE}: {side}", args.photos / median(values), "photos/s")
+    share = median(seconds["pix2pix.metrics"]) / median(seconds["scikit-image"])
+    report.add("time of pix2pix.metrics / scikit-image", share, at_most=0.2)
+    report.add("times as fast", speedup(seconds, "pix2pix.metrics", "scikit-image"))
+
+
+@torch.inference_mode()
+def ours_on(images: Tensor, truths: Tensor) -> Tensor:
+    """(N, 3): PSNR, SSIM and colorfulness of uint8 photos (N, 3, H, W), in evaluate.py's batches."""
+    return torch.cat(
+        [
+            torch.stack((psnr(image, truth), ssim(image, truth), colorfulness(image)), dim=1)
+            for image, truth in zip(images.split(BATCH), truths.split(BATCH), strict=True)
+        ]
+    )
+
+
+def report_on(images: np.ndarray, truths: np.ndarray) -> list[tuple[float, float, float]]:
+    """The same of uint8 photos (N, H, W, 3), one after the other."""
+    return [
+        (
+            peak_signal_noise_ratio(truth, image, data_range=255),
+            structural_similarity(truth, image, channel_axis=-1, data_range=255),
+            hasler_suesstrunk(image),
+        )
+        for image, truth in zip(images, truths, strict=True)
+    ]
+
+
+def hasler_suesstrunk(image: np.ndarray) -> float:
+    red, green, blue = np.moveaxis(image.astype(np.float64), -1, 0)
+    rg, yb = red - green, (red + green) / 2 - blue
+    return float(np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()))
+
+
+if __name__ == "__main__":
+    main()

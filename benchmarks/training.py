@@ -1,0 +1,161 @@
+"""Training against the report's pipeline, both stages, in whole steps with their data; and the quality at equal steps.
+
+    pip install -e ".[fastai,plots]"
+    python benchmarks/training.py                      # about ten minutes on two cores
+    python benchmarks/training.py --steps 1 --runs 1 --quality-steps 0
+
+The other side is the report's notebook rebuilt (`report_pipeline.py`): fastai's DynamicUnet, scikit-image's Lab photo
+by photo in the loader, float32, batches of 16 at 256x256. Ours has the report's recipe, and then
+its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import torch
+from measure import Report, alternate, make_photos, parser, speedup, timed
+from steps import TrainingSteps, open_photos
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from pix2pix.color import to_lab
+from pix2pix.errors import UserError, run_script
+from pix2pix.evaluation import eval_mode
+from pix2pix.inference import join_colors
+from pix2pix.losses import l1_loss
+from pix2pix.metrics import psnr
+
+TARGETS = {"pretrain": 25, "gan": 16}
+SIZE, BATCH = 256, 16
+
+
+def main() -> None:
+    flags = parser(__doc__, runs=3)
+    flags.add_argument("--steps", type=int, default=2, help="of the report's pipeline a run (default: 2)")
+    flags.add_argument("--photos", type=int, default=128, help="to train on (default: 128)")
+    flags.add_argument("--quality-steps", type=int, default=60, help="of both, for the curves; 0: none (default: 60)")
+    args = flags.parse_args()
+    try:
+        from report_pipeline import LabPhotos, ReportTraining
+    except ImportError:
+        raise UserError('the report\'s pipeline needs fastai: pip install -e ".[fastai]"') from None
+    report = Report("training", args)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = make_photos(folder / "photos", args.photos, 480, 360)
+        # Without worker processes: they would load ahead while the other side is measured. Loading is 1 % of a step.
+        loader = DataLoader(LabPhotos(paths), BATCH, shuffle=True, drop_last=True)
+        for stage in TARGETS:
+            measure_stage(report, args, stage, folder, loader, ReportTraining())
+        if args.quality_steps:
+            held_out = make_photos(folder / "validation", 16, 480, 360)
+            compare_quality(report, args, folder, loader, ReportTraining(), held_out)
+    report.write()
+
+
+def endless(loader: DataLoader) -> Iterator[list[Tensor]]:
+    while True:
+        yield from loader
+
+
+def measure_stage(
+    report: Report, args: argparse.Namespace, stage: str, folder: Path, loader: DataLoader, theirs: nn.Module
+) -> None:
+    """Photos a second of one stage: the report's pipeline, ours with its recipe, ours with our own."""
+    device = torch.device("cpu")
+    their_batches = endless(loader)
+    their_step = theirs.gan if stage == "gan" else theirs.pretrain
+    recipes = {recipe: our_steps(stage, recipe, folder, device) for recipe in ("report", "default")}
+    often = 5 * args.steps  # a step of ours is many times as short
+
+    def repeat(step: Callable[[], object], count: int) -> Callable[[], float]:
+        return lambda: timed(lambda: [step() for _ in range(count)])
+
+    sides = {f"{stage}: the report's pipeline": repeat(lambda: their_step(*next(their_batches)), args.steps)}
+    sides |= {f"{stage}: ours, {recipe} recipe": repeat(steps.step, often) for recipe, steps in recipes.items()}
+    seconds = alternate(sides, args.runs)
+    report.keep(seconds)
+    slow, fast, default = sides
+    counts = {slow: args.steps * BATCH, fast: often * BATCH, default: often * recipes["default"].recipe.batch_size}
+    for name, photos in counts.items():
+        report.add(name, photos / median(seconds[name]), "photos/s")
+    ratio = speedup(seconds, fast, slow, work=(counts[fast], counts[slow]))
+    report.add(f"{stage}: ours with the report's recipe / the report's", ratio, "times", at_least=TARGETS[stage])
+    ratio = speedup(seconds, default, slow, work=(counts[default], counts[slow]))
+    report.add(f"{stage}: ours with our recipe / the report's", ratio, "times")
+
+
+def our_steps(stage: str, recipe: str, folder: Path, device: torch.device) -> TrainingSteps:
+    return TrainingSteps(stage, recipe, SIZE, open_photos(folder / "photos", SIZE, folder / "cache"), device)
+
+
+def compare_quality(
+    report: Report,
+    args: argparse.Namespace,
+    folder: Path,
+    loader: DataLoader,
+    theirs: nn.Module,
+    held_out: list[Path],
+) -> None:
+    """Both pretrained from random weights for equally many steps of 16 photos; ours as our recipe has it, without the
+    features. The validation curves are drawn beside the JSON."""
+    ours = our_steps("pretrain", "report", folder, torch.device("cpu"))
+    dataset = open_photos(held_out[0].parent, SIZE, folder / "cache")
+    truth = torch.stack([dataset[index] for index in range(len(dataset))])
+    their_batches, every = endless(loader), max(1, args.quality_steps // 6)
+    curves: dict[str, list[tuple[int, float, float]]] = {"ours": [], "the report's": []}
+    for step in range(args.quality_steps + 1):
+        if step % every == 0:
+            for name, network in (("ours", ours.state.generator), ("the report's", theirs.generator)):
+                curves[name].append((step, *validate(network, truth)))
+        if step < args.quality_steps:
+            ours.step()
+            theirs.pretrain(*next(their_batches))
+    for name, curve in curves.items():
+        step, l1, decibels = curve[-1]
+        report.add(f"validation L1 after {step} steps: {name}", l1)
+        report.add(f"validation PSNR after {step} steps: {name}", decibels, "dB")
+    report.keep({f"{name}: (step, L1, PSNR)": curve for name, curve in curves.items()})
+    draw(curves, report.output.with_suffix(".png"))
+
+
+@torch.inference_mode()
+def validate(network: nn.Module, truth: Tensor) -> tuple[float, float]:
+    """L1 of ab, and PSNR in dB, of uint8 photos (N, 3, 256, 256)."""
+    errors, decibels = [], []
+    with eval_mode(network):
+        for photo in truth.split(4):
+            lightness, ab = to_lab(photo)
+            fake_ab = network(lightness).clamp(-1, 1)
+            errors.append(l1_loss(fake_ab, ab).item())
+            decibels.append(psnr(join_colors(lightness, fake_ab), photo).mean().item())
+    return sum(errors) / len(errors), sum(decibels) / len(decibels)
+
+
+def draw(curves: dict[str, list[tuple[int, float, float]]], path: Path) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print('no curves are drawn; they need: pip install -e ".[plots]"', file=sys.stderr)
+        return
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    for axes, column, label in zip(
+        figure.subplots(1, 2), (1, 2), ("validation L1", "validation PSNR, dB"), strict=True
+    ):
+        for name, curve in curves.items():
+            axes.plot([point[0] for point in curve], [point[column] for point in curve], label=name)
+        axes.set(xlabel="steps of 16 photos", ylabel=label)
+        axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    print(f"drawn: {path}")
+
+
+if __name__ == "__main__":
+    run_script(main)
