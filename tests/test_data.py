@@ -92,6 +92,12 @@ def test_a_photo_that_can_be_read_again_is_taken_up(photo_folder, tmp_path, monk
     assert not mended.broken and len(mended.photos) == 12 and mended.pixels[0].any()
 
 
+def test_colour_of_a_photo_equals_its_mean_spread_of_channels(real_photos):
+    for photo in real_photos:
+        spread = photo.astype(int).max(axis=2) - photo.astype(int).min(axis=2)
+        assert cache._colour(photo) == pytest.approx(spread.mean(), rel=1e-12)
+
+
 def test_near_gray_photos_are_counted_and_not_trained_on(photo_folder, tmp_path):
     Image.open(photo_folder / "01.png").convert("L").convert("RGB").save(photo_folder / "gray.png")
     photo_set = prepare(photo_folder, tmp_path / "cache")
