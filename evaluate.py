@@ -37,11 +37,12 @@ from pix2pix.color import to_lab
 from pix2pix.data import ColorizationDataset, choose_photos, count_cores
 from pix2pix.device import choose_device
 from pix2pix.errors import UserError, run_script
-from pix2pix.evaluation import Row, Scores, constant_row, gray_row, model_row, score_in_chunks, score_rows
+from pix2pix.evaluation import Row, Scores, constant_row, model_row, score_in_chunks, score_rows
 from pix2pix.figures import draw_verdict
 from pix2pix.files import write_json
 from pix2pix.frechet import InceptionFeatures, frechet_distance
 from pix2pix.human import write_human_page
+from pix2pix.inference import gray_photos
 from pix2pix.intervals import LEVEL, RESAMPLES
 from pix2pix.perceptual import PerceptualDistance
 from pix2pix.photos import Photo, find_photos
@@ -204,7 +205,7 @@ def load_models(args: argparse.Namespace, device: torch.device) -> list[Model]:
 
 def make_rows(models: list[Model], mean_ab: list[float] | None, strength: float) -> dict[str, Row]:
     """What is scored, by name: gray, the mean colour where it is known, the models."""
-    rows: dict[str, Row] = {"gray": gray_row}
+    rows: dict[str, Row] = {"gray": gray_photos}
     if mean_ab is not None:
         rows["mean colour"] = constant_row(mean_ab)
     return rows | {model.name: model_row(model.loaded.network, model.loaded.size, strength) for model in models}

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pix2pix.color import AB_SCALE, lightness_to_gray, rgb_to_lab, split_lab, to_lab
+from pix2pix.color import AB_SCALE, rgb_to_lab, split_lab, to_lab
 from pix2pix.data import ColorizationDataset, batches
 from pix2pix.files import replacing
-from pix2pix.inference import join_colors, predict_ab, to_uint8
+from pix2pix.inference import gray_photos, join_colors, predict_ab
 from pix2pix.metrics import ab_l1, ciede2000, colorfulness, psnr, ssim
 
 BATCH = 8  # larger ones are slower on a CPU: their float64 planes no longer fit its caches
@@ -35,11 +35,6 @@ def eval_mode(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def gray_row(lightness: Tensor) -> Tensor:
-    """ab = 0."""
-    return to_uint8(lightness_to_gray(lightness)).expand(-1, 3, -1, -1)
 
 
 def constant_row(mean_ab: list[float]) -> Row:
@@ -83,7 +78,7 @@ def score_rows(truth: Tensor, rows: dict[str, Row]) -> tuple[Scores, dict[str, T
 @torch.inference_mode()
 def score(generator: nn.Module, dataset: ColorizationDataset, size: int, *, device: torch.device) -> Scores:
     """{"gray", "model", "truth"} to what `score_rows` says, per photo of the dataset."""
-    rows = {"gray": gray_row, "model": model_row(generator, size)}
+    rows = {"gray": gray_photos, "model": model_row(generator, size)}
     with eval_mode(generator):
         parts = [score_rows(photos.to(device), rows)[0] for photos in batches(dataset, batch_indices(len(dataset)))]
     return join_scores(parts)

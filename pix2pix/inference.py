@@ -77,10 +77,14 @@ def join_colors(lightness: Tensor, ab: Tensor, *, deep: bool = False) -> Tensor:
     return (rgb * 65535).round().to(torch.uint16) if deep else to_uint8(rgb)
 
 
+def gray_photos(lightness: Tensor) -> Tensor:
+    """L (N, 1, H, W) to the gray uint8 photos (N, 3, H, W) of that L (ab = 0)."""
+    return to_uint8(lightness_to_gray(lightness)).expand(-1, 3, -1, -1)
+
+
 def gray_batch(photos: Tensor) -> Tensor:
     """uint8 photos (N, 3, H, W) to the gray uint8 photos of the same L (ab = 0)."""
-    lightness, _ = to_lab(photos)
-    return to_uint8(lightness_to_gray(lightness)).expand(-1, 3, -1, -1)
+    return gray_photos(to_lab(photos)[0])
 
 
 def to_uint8(rgb: Tensor) -> Tensor:
