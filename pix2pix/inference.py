@@ -59,13 +59,13 @@ def enlarge(small_ab: Tensor, height: int, width: int, rows: int) -> Iterator[Te
         yield (part[:, near] @ wide[:, :, near]).clamp_(-1, 1)
 
 
-def colorize_batch(generator: nn.Module, photos: Tensor, size: int, strength: float = 1.0) -> Tensor:
+def colorize_batch(generator: nn.Module, photos: Tensor, size: int) -> Tensor:
     """uint8 photos (N, 3, H, W), whose colours are not looked at, to coloured uint8 photos of the same L.
 
-    The network sees them at `size` x `size`; its ab are multiplied by `strength`. Call with the generator in eval mode.
+    The network's working size is `size` x `size`. Call with the generator in eval mode.
     """
     lightness, _ = to_lab(photos)
-    return join_colors(lightness, strength * predict_ab(generator, lightness, (size, size)))
+    return join_colors(lightness, predict_ab(generator, lightness, (size, size)))
 
 
 def join_colors(lightness: Tensor, ab: Tensor, *, deep: bool = False) -> Tensor:
