@@ -18,7 +18,7 @@ import torch
 
 from pix2pix.errors import UserError
 from pix2pix.files import refuse_special, replacing
-from pix2pix.unet import GeneratorConfig, UNetGenerator
+from pix2pix.unet import GeneratorConfig, ImageNetNormalize, UNetGenerator
 
 FORMAT = 1
 WIDEST = 2048  # a decoder wider than this is none that was trained, and could fill the memory
@@ -107,9 +107,12 @@ def load_generator(path: Path) -> LoadedGenerator:
         widths = tuple(saved["shape"]["decoder_widths"])
         if max(widths) > WIDEST:
             raise ValueError("too wide")
-        network = UNetGenerator(GeneratorConfig(decoder_widths=widths))
-        counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
-        network.load_state_dict({**counters, **saved["weights"]})
+        with torch.device("meta"):  # no time for first weights
+            network = UNetGenerator(GeneratorConfig(decoder_widths=widths))
+        counters = [name for name in network.state_dict() if name.endswith("num_batches_tracked")]
+        weights = dict.fromkeys(counters, torch.tensor(0)) | saved["weights"]
+        network.load_state_dict({name: value.clone() for name, value in weights.items()}, assign=True)
+        network.normalize = ImageNetNormalize()  # its constants are in no file
         return LoadedGenerator(network.float(), int(saved["size"]), saved["about"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is damaged: its weights do not fit its own shape") from error

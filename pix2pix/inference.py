@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pix2pix.checkpoint import find_generator, load_generator
-from pix2pix.color import fit_gamut, join_lab, lab_to_rgb, lightness_to_gray, to_lab
+from pix2pix.color import join_lab, lab_to_rgb_in_gamut, lightness_to_gray, to_lab
 from pix2pix.device import choose_device
 from pix2pix.photos import to_rgb
 
@@ -73,7 +73,7 @@ def join_colors(lightness: Tensor, ab: Tensor, *, deep: bool = False) -> Tensor:
 
     Chroma beyond sRGB's gamut is reduced, not clipped.
     """
-    rgb = lab_to_rgb(fit_gamut(join_lab(lightness, ab)))
+    rgb = lab_to_rgb_in_gamut(join_lab(lightness, ab))
     return (rgb * 65535).round().to(torch.uint16) if deep else to_uint8(rgb)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pix2pix.color import delta_e_2000
@@ -54,17 +53,16 @@ def ssim(image: Tensor, truth: Tensor, data_range: float | Tensor = 255.0) -> Te
     Equals scikit-image's `structural_similarity(..., channel_axis=-1, data_range=data_range)` for RGB (N, 3, H, W) of
     any type and scale; a tensor (N,) gives each photo a range of its own. Sides of at least 7 pixels.
     """
-    x, y = _float64(image), _float64(truth)
+    x, y = _window_values(image), _window_values(truth)
     samples = SSIM_WINDOW**2
-    mean_x, mean_y = _window_mean(x), _window_mean(y)
-    unbiased = samples / (samples - 1)
-    variance_x = unbiased * (_window_mean(x * x) - mean_x * mean_x)
-    variance_y = unbiased * (_window_mean(y * y) - mean_y * mean_y)
-    covariance = unbiased * (_window_mean(x * y) - mean_x * mean_y)
+    sum_x, sum_y, sum_xx, sum_yy, sum_xy = (_window_sum(z).double() for z in (x, y, x * x, y * y, x * y))
+    mean_x, mean_y = sum_x / samples, sum_y / samples
+    variances = (sum_xx + sum_yy - sum_x * mean_x - sum_y * mean_y) / (samples - 1)
+    covariance = (sum_xy - sum_x * mean_y) / (samples - 1)
     span = torch.as_tensor(data_range, dtype=torch.float64, device=x.device).reshape(-1, 1, 1, 1)
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    structure = (2 * covariance + c2) / (variances + c2)
     return (luminance * structure).mean(dim=(1, 2, 3))
 
 
@@ -87,8 +85,17 @@ def ab_l1(lab: Tensor, truth: Tensor) -> Tensor:
     return _float64((lab[:, 1:] - truth[:, 1:]).abs().mean(dim=(1, 2, 3)))
 
 
-def _window_mean(x: Tensor) -> Tensor:
-    return F.avg_pool2d(F.avg_pool2d(x, (SSIM_WINDOW, 1), stride=1), (1, SSIM_WINDOW), stride=1)
+def _window_values(image: Tensor) -> Tensor:
+    """float64; of uint8 float32, in which even the sums of 49 products are exact (below 2^24)."""
+    return image.float() if image.dtype == torch.uint8 else _float64(image)
+
+
+def _window_sum(x: Tensor) -> Tensor:
+    """The sums of the 7x7 windows, of (N, C, H, W) to (N, C, H - 6, W - 6)."""
+    for dim in (2, 3):
+        count = x.shape[dim] - SSIM_WINDOW + 1
+        x = sum(x.narrow(dim, start, count) for start in range(SSIM_WINDOW))
+    return x
 
 
 def _float64(image: Tensor) -> Tensor:

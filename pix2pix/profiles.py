@@ -50,7 +50,7 @@ class Lightness:
             return self._measure(pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8))
         tables = self._tables if pixels.dtype == np.uint16 else self._tables[:, ::257]
         channels = [pixels] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-        luminance = sum(table[channel] for table, channel in zip(tables, channels, strict=True))
+        luminance = sum(table.take(channel) for table, channel in zip(tables, channels, strict=True))
         return _lightness(luminance.clip(0, 1))
 
     def _use_profile(self, icc: bytes) -> None:
