@@ -15,7 +15,6 @@ from measure import Report, alternate, make_photo, parser, speedup, timed
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from pix2pix.evaluation import BATCH
 from pix2pix.metrics import colorfulness, psnr, ssim
 
 SIZE = 256
@@ -52,11 +51,11 @@ def measure(report: Report, args: argparse.Namespace) -> None:
 
 @torch.inference_mode()
 def ours_on(images: Tensor, truths: Tensor) -> Tensor:
-    """(N, 3): PSNR, SSIM and colorfulness of uint8 photos (N, 3, H, W), in evaluate.py's batches."""
+    """(N, 3): PSNR, SSIM and colorfulness of uint8 photos (N, 3, H, W), photo by photo, as evaluate.py does."""
     return torch.cat(
         [
             torch.stack((psnr(image, truth), ssim(image, truth), colorfulness(image)), dim=1)
-            for image, truth in zip(images.split(BATCH), truths.split(BATCH), strict=True)
+            for image, truth in zip(images.split(1), truths.split(1), strict=True)
         ]
     )
 

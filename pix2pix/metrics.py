@@ -53,17 +53,17 @@ def ssim(image: Tensor, truth: Tensor, data_range: float | Tensor = 255.0) -> Te
     Equals scikit-image's `structural_similarity(..., channel_axis=-1, data_range=data_range)` for RGB (N, 3, H, W) of
     any type and scale; a tensor (N,) gives each photo a range of its own. Sides of at least 7 pixels.
     """
-    x, y = _window_values(image), _window_values(truth)
-    samples = SSIM_WINDOW**2
-    sum_x, sum_y, sum_xx, sum_yy, sum_xy = (_window_sum(z).double() for z in (x, y, x * x, y * y, x * y))
-    mean_x, mean_y = sum_x / samples, sum_y / samples
-    variances = (sum_xx + sum_yy - sum_x * mean_x - sum_y * mean_y) / (samples - 1)
-    covariance = (sum_xy - sum_x * mean_y) / (samples - 1)
-    span = torch.as_tensor(data_range, dtype=torch.float64, device=x.device).reshape(-1, 1, 1, 1)
-    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    eight_bits = image.dtype == truth.dtype == torch.uint8  # then no sum is rounded: below 2^24, and in int32
+    x, y = (image.float(), truth.float()) if eight_bits else (_float64(image), _float64(truth))
+    count, whole = SSIM_WINDOW**2, torch.int32 if eight_bits else torch.float64
+    sum_x, sum_y, sum_xx, sum_yy, sum_xy = (_window_sum(z).to(whole) for z in (x, y, x * x, y * y, x * y))
+    product, squares = sum_x * sum_y, sum_x * sum_x + sum_y * sum_y
+    covariance, variances = count * sum_xy - product, count * (sum_xx + sum_yy) - squares
+    span = torch.as_tensor(data_range, dtype=x.dtype, device=x.device).reshape(-1, 1, 1, 1)
+    c1, c2 = (0.01 * span * count) ** 2, (0.03 * span) ** 2 * count * (count - 1)
+    luminance = (2 * product + c1) / (squares + c1)
     structure = (2 * covariance + c2) / (variances + c2)
-    return (luminance * structure).mean(dim=(1, 2, 3))
+    return (luminance * structure).mean(dim=(1, 2, 3), dtype=torch.float64)
 
 
 def colorfulness(image: Tensor) -> Tensor:
@@ -85,16 +85,14 @@ def ab_l1(lab: Tensor, truth: Tensor) -> Tensor:
     return _float64((lab[:, 1:] - truth[:, 1:]).abs().mean(dim=(1, 2, 3)))
 
 
-def _window_values(image: Tensor) -> Tensor:
-    """float64; of uint8 float32, in which even the sums of 49 products are exact (below 2^24)."""
-    return image.float() if image.dtype == torch.uint8 else _float64(image)
-
-
 def _window_sum(x: Tensor) -> Tensor:
     """The sums of the 7x7 windows, of (N, C, H, W) to (N, C, H - 6, W - 6)."""
     for dim in (2, 3):
         count = x.shape[dim] - SSIM_WINDOW + 1
-        x = sum(x.narrow(dim, start, count) for start in range(SSIM_WINDOW))
+        total = x.narrow(dim, 0, count).clone()
+        for start in range(1, SSIM_WINDOW):
+            total += x.narrow(dim, start, count)
+        x = total
     return x
 
 
