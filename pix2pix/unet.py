@@ -72,7 +72,7 @@ class ResNet18Encoder(nn.Module):
         self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
         self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # there, weights from a file will follow
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -90,6 +90,8 @@ class PixelShuffleUp(nn.Module):
     def __init__(self, inner: int, outer: int, kernel: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inner, 4 * outer, kernel, padding=kernel // 2)
+        if self.conv.weight.is_meta:
+            return
         first = nn.init.kaiming_normal_(torch.empty(outer, inner, kernel, kernel), nonlinearity="relu")
         with torch.no_grad():  # ICNR: the four pixels of a 2x2 block start equal, so there is no checkerboard
             self.conv.weight.copy_(first.repeat_interleave(4, dim=0))
