@@ -51,14 +51,15 @@ def find_photos(sources: list[Path], suffixes: tuple[str, ...] = PHOTO_SUFFIXES)
         found = _photos_in(source, suffixes)
         if not found:
             raise UserError(f"no photos in {source} (looked for {' '.join(suffixes)})")
-        prefix = f"{source.name}/" if len(sources) > 1 else ""
-        photos += [Photo(prefix + photo.name, photo.path, photo.offset, photo.length) for photo in found]
+        if len(sources) > 1:
+            found = [Photo(f"{source.name}/{photo.name}", photo.path, photo.offset, photo.length) for photo in found]
+        photos += found
     photos.sort(key=lambda photo: photo.name)
     for first, second in itertools.pairwise(photos):
         if first.name == second.name:
             raise UserError(f"two photos are called {first.name}; give folders with different names")
     places: dict[tuple[Path, int], Photo] = {}
-    for photo in photos:
+    for photo in photos if len(sources) > 1 else ():
         twin = places.setdefault((photo.path.absolute(), photo.offset), photo)
         if twin is not photo:
             raise UserError(f"{twin.name} and {photo.name} are one photo, in two of the sources; give each folder once")
@@ -70,8 +71,9 @@ def _photos_in(source: Path, suffixes: tuple[str, ...]) -> list[Photo]:
         found = []
         for folder, folders, files in os.walk(source):
             folders.sort()
-            paths = [Path(folder, file) for file in files if _is_photo_name(file, suffixes)]
-            found += [Photo(path.relative_to(source).as_posix(), path) for path in paths]
+            place = Path(folder)
+            inner = "".join(f"{part}/" for part in place.relative_to(source).parts)
+            found += [Photo(inner + file, place / file) for file in files if _is_photo_name(file, suffixes)]
         return found
     if not source.exists():
         raise UserError(f"there is no {source}; give a folder of photos or a tar of photos")
@@ -103,7 +105,9 @@ def read_photo(photo: Photo | Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bad tags and large photos: what cannot be read is said below
             with Image.open(io.BytesIO(photo.read_bytes())) as image:
-                return to_rgb(ImageOps.exif_transpose(image))
+                image.load()
+                ImageOps.exif_transpose(image, in_place=True)
+                return to_rgb(image)
     except FileNotFoundError:
         raise UserError(f"there is no photo {photo.name}") from None
     except (MemoryError, UserError):
@@ -119,7 +123,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
         image = Image.fromarray(np.round(values * (255 / white_level(values, image.mode))).astype(np.uint8))
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def white_level(values: np.ndarray, mode: str) -> int:
