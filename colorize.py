@@ -15,6 +15,7 @@ import argparse
 import glob
 import io
 import json
+import os
 import sys
 import tempfile
 import time
@@ -141,20 +142,29 @@ def plan(
 ) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
     """(photo, where its coloured version goes) of every photo, and (source, why not) of the sources that give none.
 
-    Coloured photos of an earlier run, by their name, are no sources when a folder is searched. Raises UserError when
-    two photos would be written to one file, or one over itself.
+    What an earlier run wrote is no source: by its name when a folder is searched, beside its photo, or in the output
+    folder. Raises UserError when two photos would be written to one file, or one over itself.
     """
     tasks: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []
     to_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
-    for source in expand(sources):
+    sources = expand(sources, output)
+    results = {
+        os.path.realpath(target_of(source, Path(source.name), None, added))
+        for source in sources
+        if source.is_file()
+        for added in (COLORIZED, COMPARED)
+    }
+    for source in sources:
         if source == STREAM:
+            if output and not to_file:
+                raise UserError(f"a photo from standard input needs a file to be written to, not the folder {output}")
             tasks.append((source, output or STREAM))
         elif not source.is_dir():
             if not source.exists():
                 failed.append((source, f"there is no {source}"))
-                continue
-            tasks.append((source, output if to_file else target_of(source, Path(source.name), output, added)))
+            elif os.path.realpath(source) not in results:
+                tasks.append((source, output if to_file else target_of(source, Path(source.name), output, added)))
         elif to_file:
             raise UserError(f"{output} is one file and {source} a folder; give a folder with -o")
         else:
@@ -164,26 +174,41 @@ def plan(
                 failed.append((source, str(error)))
                 continue
             names = [name for name in names if not name.stem.endswith((COLORIZED, COMPARED))]
+            if output and not is_in(source, output):
+                names = [name for name in names if not is_in(source / name, output)]
             tasks += [(source / name, target_of(source / name, name, output, added)) for name in names]
-    tasks = list(dict.fromkeys(tasks))
-    if to_file and len(tasks) > 1:
-        raise UserError(f"{len(tasks)} photos cannot all be written to {output}; give a folder with -o")
-    owner: dict[Path, Path] = {}
+    unique: dict[tuple[str, str], tuple[Path, Path]] = {}  # a photo may be named twice, in two spellings
     for source, target in tasks:
-        if target != STREAM and target.absolute() == source.absolute():
+        unique.setdefault((os.path.realpath(source), os.path.realpath(target)), (source, target))
+    if to_file and len(unique) > 1:
+        raise UserError(f"{len(unique)} photos cannot all be written to {output}; give a folder with -o")
+    owner: dict[str, Path] = {}
+    for (real_source, real_target), (source, target) in unique.items():
+        if target != STREAM and real_target == real_source:
             raise UserError(f"{source} would be written over itself; give another file or folder with -o")
-        if owner.setdefault(target.absolute(), source) != source:
-            raise UserError(f"{owner[target.absolute()]} and {source} would both be written to {target}")
-    return tasks, failed
+        if owner.setdefault(real_target, source) != source:
+            raise UserError(f"{owner[real_target]} and {source} would both be written to {target}")
+    return list(unique.values()), failed
 
 
-def expand(sources: list[Path]) -> list[Path]:
-    """The sources, patterns replaced by what they stand for, where the shell has not done it."""
+def expand(sources: list[Path], output: Path | None) -> list[Path]:
+    """The sources, patterns replaced by what they stand for, where the shell has not done it.
+
+    The output folder, and what of a pattern lies in it, is left out if anything else is named.
+    """
     found = []
     for source in sources:
         matches = [] if source == STREAM or source.exists() else sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207
-        found += [Path(match) for match in matches] or [source]
-    return found
+        paths = [Path(match) for match in matches]
+        found += [path for path in paths if not (output and is_in(path, output))] or paths or [source]
+    return [path for path in found if not (output and os.path.realpath(path) == os.path.realpath(output))] or found
+
+
+def is_in(path: Path, folder: Path) -> bool:
+    """Whether a path is the folder or lies in it, links followed."""
+    real = Path(os.path.realpath(folder))
+    place = Path(os.path.realpath(path))
+    return real == place or real in place.parents
 
 
 def colorize_one(colorizer: Colorizer, source: Path, target: Path, args: argparse.Namespace) -> list[str]:

@@ -143,6 +143,39 @@ def test_a_second_run_does_nothing_again_and_says_so(run, weights, gray_photo):
     assert target.read_bytes() != b"mine"
 
 
+def test_an_input_is_not_written_over_by_another_spelling_of_its_path(refused, weights, gray_photo):
+    before, folder = gray_photo.read_bytes(), gray_photo.parent
+    (folder / "inner").mkdir()
+    (folder / "link").symlink_to(folder)
+    (folder / "same.png").symlink_to(gray_photo)
+    for output in ("inner/../photo.png", "inner/..", "link", "same.png"):
+        assert "over itself" in refused("colorize.py", "photo.png", "-o", output, "--overwrite", "--weights", weights)
+    assert "over itself" in refused("colorize.py", "same.png", "-o", "photo.png", "--overwrite", "--weights", weights)
+    assert gray_photo.read_bytes() == before
+
+
+def test_a_photo_named_twice_is_coloured_once(run, weights, gray_photo):
+    names = "photo.png", gray_photo, f"../{gray_photo.parent.name}/photo.png"
+    code, output, _ = run("colorize.py", *names, "--weights", weights)
+    assert code == 0 and output.count("->") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["*.png"], ["photo.png", "photo-colorized.png"], [".", "-o", "out"], ["**/*.png", "-o", "out"],
+        ["photo.png", "out", "-o", "out"], ["*", "-o", "out"], ["*.png", "-o", "out.png"],
+    ],
+)  # fmt: skip
+def test_coloured_photos_are_no_sources_of_a_second_run(run, weights, gray_photo, words):
+    (gray_photo.parent / "out").mkdir()
+    first = run("colorize.py", *[word for word in words if "-c" not in word], "--weights", weights)[1]
+    before = {path: path.stat().st_mtime_ns for path in gray_photo.parent.rglob("*.png")}
+    _, output, _ = run("colorize.py", *words, "--weights", weights)
+    assert first.count("->") == 1 and "->" not in output
+    assert len(before) == 2 and before == {path: path.stat().st_mtime_ns for path in gray_photo.parent.rglob("*.png")}
+
+
 def test_a_broken_photo_does_not_stop_the_others(run, weights, photo_folder):
     (photo_folder / "00.jpg").write_text("words")
     code, _, errors = run("colorize.py", photo_folder, "nowhere.jpg", "--weights", weights)
@@ -160,7 +193,8 @@ def test_bad_calls_are_refused(refused, weights, gray_photo, tmp_path, photo_fol
     assert "over itself" in refused("colorize.py", gray_photo, "-o", gray_photo, "--weights", weights)
     assert "one file" in refused("colorize.py", photo_folder, "-o", "out.jpg", "--weights", weights)
     assert "there is no gone.png" in refused("colorize.py", "gone.png", "--weights", weights)
-    assert not list(tmp_path.glob("*-colorized*"))
+    assert "needs a file" in refused("colorize.py", "-", "-o", "out", "--weights", weights)
+    assert not list(tmp_path.glob("*-colorized*")) and not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(run, weights, gray_photo, monkeypatch):
