@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import glob
-import io
 import json
+import math
 import os
 import sys
 import tempfile
@@ -23,13 +23,12 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from pix2pix.colorfile import COLORIZED, COMPARED, SUFFIXES, colorize_file, target_of
 from pix2pix.distributed import join_world
 from pix2pix.errors import UserError, one_line, run_script
-from pix2pix.imagefile import MAX_PIXELS
+from pix2pix.imagefile import MAX_PIXELS, format_of
 from pix2pix.inference import Colorizer
 from pix2pix.photos import find_photos
 
@@ -64,8 +63,8 @@ def parse_args() -> argparse.Namespace:
         parser.error("--strength must be between 0 and 2")
     if args.size is not None and not 32 <= args.size <= 4096:
         parser.error("--size must be between 32 and 4096")
-    if not args.max_pixels > 0:
-        parser.error("--max-pixels must be above 0")
+    if not 0 < args.max_pixels < math.inf:
+        parser.error("--max-pixels must be above 0, and a number")
     if STREAM in args.photos and (len(args.photos) > 1 or args.json):
         parser.error("- is a single photo from standard input: name no others with it, and no --json")
     return args
@@ -220,19 +219,10 @@ def colorize_one(colorizer: Colorizer, source: Path, target: Path, args: argpars
     if target != STREAM:
         return colorize_file(colorizer, content, target, name=name, **options)
     with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder, f"photo{stream_suffix(content)}")
+        written = Path(folder, f"photo{STREAM_SUFFIXES.get(format_of(content, name), '.png')}")
         notes = colorize_file(colorizer, content, written, name=name, **options)
         sys.stdout.buffer.write(written.read_bytes())
     return notes
-
-
-def stream_suffix(content: bytes) -> str:
-    """The suffix of the format to write: the content's own, where it holds a coloured photo, else PNG's."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return STREAM_SUFFIXES.get(image.format, ".png")
-    except OSError:
-        return ".png"  # reading it will say what is wrong
 
 
 def serve_page(args: argparse.Namespace) -> int:

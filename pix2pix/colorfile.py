@@ -17,7 +17,7 @@ from pix2pix.inference import Colorizer
 from pix2pix.photos import PHOTO_SUFFIXES
 
 COLORIZED, COMPARED = "-colorized", "-compared"
-SUFFIXES = (*PHOTO_SUFFIXES, ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")
+SUFFIXES = (*PHOTO_SUFFIXES, ".jfif", ".jpe", ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")
 
 
 def colorize_file(

@@ -88,6 +88,12 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
             raise UserError(f"{name} cannot be read: {reason}") from error
 
 
+def format_of(content: bytes, name: str) -> str:
+    """Pillow's name of a content's format. Raises UserError, beginning with `name`, for what is no photo."""
+    with _without_pillow_limit(), _open(content, name) as image:
+        return image.format
+
+
 @contextmanager
 def _without_pillow_limit() -> Iterator[None]:
     """Lift Pillow's own limit of pixels, which is one for the whole process, and hide its warnings of bad tags."""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -121,7 +122,8 @@ def test_strength_is_that_of_the_colours(run, refused, weights, gray_photo, tmp_
 
     weak, strong = chroma(0.1), chroma(0.2)
     assert chroma(0) < 0.01 and strong == pytest.approx(2 * weak, rel=0.1)
-    assert run("colorize.py", gray_photo, "--weights", weights, "--strength", -1)[0] == 2
+    for wrong in (("--strength", -1), ("--strength", "nan"), ("--max-pixels", "inf"), ("--max-pixels", 0)):
+        assert run("colorize.py", gray_photo, "--weights", weights, *wrong)[0] == 2
 
 
 def test_a_folder_keeps_its_structure(run, weights, photo_folder, tmp_path):
@@ -272,6 +274,20 @@ def test_standard_input_to_standard_output(weights, gray_photo, tmp_path):
     assert child.returncode == 0
     with Image.open(io.BytesIO(content)) as image:
         assert image.format == "PNG" and image.size == (128, 96) and colorfulness(as_batch(image)).item() > 5
+
+
+@pytest.mark.parametrize(("format", "written"), [("JPEG", "JPEG"), ("TIFF", "TIFF"), ("GIF", "PNG")])
+def test_standard_output_has_the_photos_format_whatever_its_size(weights, run, monkeypatch, format, written):
+    content, output = io.BytesIO(), io.BytesIO()
+    Image.new("L", (64, 48), 128).save(content, format)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow refuses twice as many
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.getvalue())))
+        patch.setattr(sys, "stdout", io.TextIOWrapper(output))
+        assert run("colorize.py", "-", "--weights", weights)[0] == 0
+        sys.stdout.detach()  # or it closes `output` with itself
+    with Image.open(io.BytesIO(output.getvalue())) as image:
+        assert image.format == written and image.size == (64, 48)
 
 
 def test_patterns_and_comparing(run, weights, photo_folder, tmp_path):
