@@ -230,6 +230,15 @@ def test_as_a_library(weights, real_photos):
     with ThreadPoolExecutor(4) as pool:
         for result in pool.map(colorizer.colorize, [gray] * 8):
             assert np.array_equal(np.asarray(result), array)
+    exif = Image.Exif()
+    exif[274] = 6  # shown turned a quarter to the right
+    content = io.BytesIO()
+    gray.rotate(90, expand=True).save(content, "PNG", exif=exif)
+    assert np.array_equal(np.asarray(colorizer.colorize(Image.open(content))), array)
+    flipped = np.asarray(gray)[::-1, ::-1]
+    assert np.array_equal(colorizer.colorize(flipped), colorizer.colorize(flipped.copy()))
+    assert np.array_equal(np.asarray(pix2pix.Colorizer(str(weights), device="cpu").colorize(gray.convert("I"))), array)
+    assert colorizer.colorize(gray.convert("LA").convert("La")).size == gray.size
     for wrong, error in (
         (array.astype(np.float32), ValueError),
         (np.zeros((0, 4), np.uint8), ValueError),
