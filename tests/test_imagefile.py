@@ -278,6 +278,11 @@ def test_deep_gray_keeps_its_depth(deep_photo, kind):
         assert len(np.unique(lightness(page))) > 0.9 * len(np.unique(gray))  # 8 bits have 256
 
 
+def test_eight_bits_in_32_are_scaled(photo):
+    gray = np.asarray(Image.fromarray(photo).convert("L"))
+    assert_lightness(read(tiff(gray.astype(np.int32))), lstar(gray))
+
+
 def test_gray_beyond_16_bits_is_refused():
     ramp = np.linspace(0, 65535, 64).reshape(8, 8)
     for values in (ramp - 5, ramp * 2, np.where(ramp > 60000, np.nan, ramp), np.where(ramp > 60000, np.inf, ramp)):
@@ -825,6 +830,7 @@ def test_what_a_format_cannot_hold_is_left_out(full_page, mask, tmp_path):
         with Image.open(tmp_path / name) as image:
             assert image.size == (96, 128) and "A" not in image.mode and "transparency" not in image.info
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - rgb).mean() < 6
+    assert page.notes == [f"its transparency is left out: {name} holds none" for name in ("JPEG", "BMP", "PPM", "GIF")]
     with Image.open(tmp_path / "a.bmp") as image:
         assert image.info["dpi"] == pytest.approx((240, 240), abs=0.1)
 
