@@ -26,7 +26,7 @@ import torch
 from tqdm import tqdm
 
 from pix2pix.colorfile import COLORIZED, COMPARED, SUFFIXES, colorize_file, target_of
-from pix2pix.distributed import join_world
+from pix2pix.distributed import World, join_world
 from pix2pix.errors import UserError, one_line, run_script
 from pix2pix.imagefile import MAX_PIXELS, format_of
 from pix2pix.inference import Colorizer
@@ -87,7 +87,7 @@ def main() -> int:
         else:
             waiting.append((source, target))
     if waiting:
-        device = f"cuda:{world.local_rank}" if world.size > 1 and torch.cuda.is_available() else args.device
+        device = device_of(world, args.device)
         colorizer = Colorizer(args.weights, strength=args.strength, size=args.size, device=device, runs=args.runs)
         for source, target in tqdm(waiting, unit="photo", disable=len(waiting) == 1 or not world.is_main):
             try:
@@ -97,6 +97,13 @@ def main() -> int:
                 report(source, target, "failed", str(error))
     report.summarize()
     return 1 if report.failed else 0
+
+
+def device_of(world: World, name: str) -> str:
+    """The device called `name`; of several processes on a machine, each takes the next of its GPUs."""
+    if world.size > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{world.local_rank % torch.cuda.device_count()}"
+    return name
 
 
 class Report:

@@ -64,7 +64,7 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
     `max_pixels` is the limit for all pages together. Raises UserError, beginning with `name`, for what is no photo,
     damaged, cut short, too large or in a format that cannot be read.
     """
-    with _without_pillow_limit():
+    with without_pillow_limit():
         try:
             with _open(source, name) as image:
                 pages, pixels = [], 0
@@ -90,12 +90,12 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
 
 def format_of(content: bytes, name: str) -> str:
     """Pillow's name of a content's format. Raises UserError, beginning with `name`, for what is no photo."""
-    with _without_pillow_limit(), _open(content, name) as image:
+    with without_pillow_limit(), _open(content, name) as image:
         return image.format
 
 
 @contextmanager
-def _without_pillow_limit() -> Iterator[None]:
+def without_pillow_limit() -> Iterator[None]:
     """Lift Pillow's own limit of pixels, which is one for the whole process, and hide its warnings of bad tags."""
     with _pillow_limit, warnings.catch_warnings():
         warnings.simplefilter("ignore")

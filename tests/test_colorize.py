@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import runpy
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from skimage.color import rgb2lab
 import pix2pix
 from pix2pix.checkpoint import SHIPPED_GENERATOR, save_generator
 from pix2pix.color import to_lab
+from pix2pix.distributed import World
 from pix2pix.inference import Colorizer, colorize_batch, enlarge, gray_batch, join_colors, predict_ab
 from pix2pix.metrics import colorfulness
 from pix2pix.unet import GeneratorConfig, UNetGenerator
@@ -336,6 +338,17 @@ def test_names_with_line_breaks_and_bytes_that_are_no_text(weights, gray_photo, 
     assert child.returncode == 1 and "3 coloured, 0 already there, 2 failed" in said, said
     assert "bro\\nken.png is not a photo" in said and "pipe.png is no regular file" in said
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_processes_share_the_gpus_unless_a_device_is_named(monkeypatch):
+    device_of = runpy.run_path(str(ROOT / "colorize.py"))["device_of"]
+    world = World(rank=5, size=6, local_rank=5)
+    assert device_of(world, "auto") == "auto"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    names = ("auto", "cuda", "cpu", "cuda:3")
+    assert [device_of(world, name) for name in names] == ["cuda:1", "cuda:1", "cpu", "cuda:3"]
+    assert device_of(World(), "auto") == "auto"
 
 
 def test_three_processes_share_the_photos_also_after_a_kill(weights, real_photos, tmp_path):
