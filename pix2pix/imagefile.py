@@ -69,7 +69,7 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
             with _open(source, name) as image:
                 pages, pixels = [], 0
                 for number in _frames(image):
-                    image.seek(number)
+                    _turn_to(image, number)
                     pixels += image.width * image.height
                     if pixels > max_pixels:
                         size = f"{image.width}x{image.height}"
@@ -148,10 +148,18 @@ def _frames(image: Image.Image) -> list[int]:
         return [image.tell()]
     pages = []
     for number in range(image.n_frames):
-        image.seek(number)
+        _turn_to(image, number)
         if not image.tag_v2.get(254, 0) & 0b101:
             pages.append(number)
     return pages or [0]
+
+
+def _turn_to(image: Image.Image, number: int) -> None:
+    """Seek a picture. Pillow leaves it what others have and it has not: a profile, a resolution, a palette."""
+    if number != image.tell():
+        image.info.clear()
+        image.palette = None
+        image.seek(number)
 
 
 def _read_page(image: Image.Image, source: Path | bytes, name: str) -> Page:
@@ -205,7 +213,7 @@ def _low_bytes(image: Image.Image, source: Path | bytes) -> Image.Image | None:
     raw_mode = "RGBA" if channels == "LA" else f"{channels};16{OTHER_ORDER[order]}"  # RGBA: all four bytes of LA
     low = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=[image.format])
     with low:
-        low.seek(image.tell())
+        _turn_to(low, image.tell())
         for number, tile in enumerate(low.tile):
             changed = [*tile[:3], raw_mode if isinstance(args, str) else (raw_mode, *tile[3][1:])]
             low.tile[number] = tile._make(changed) if hasattr(tile, "_make") else tuple(changed)

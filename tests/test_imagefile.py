@@ -577,6 +577,25 @@ def test_pages_of_a_tiff_stay_pages(real_photos, deep_photo, mask, tmp_path):
         write_pages(pages, rgbs, tmp_path / "out.jpg")
 
 
+def test_a_page_takes_nothing_from_the_others(photo, deep_photo):
+    """Not their profile, resolution or palette, of which Pillow keeps the last."""
+    gray, palette, icc = photo[..., 0].copy(), Image.fromarray(photo).quantize(16), matrix_profile(ADOBE_RGB, 1.8)[0]
+    content, colors = io.BytesIO(), np.zeros((3, 256), dtype=np.uint16)
+    colors[:, :16] = np.array(palette.getpalette()[:48]).reshape(16, 3).T * 257
+    with tifffile.TiffWriter(content) as file:
+        options = {"iccprofile": icc, "resolution": (300, 300), "resolutionunit": "inch"}
+        file.write(photo, photometric="rgb", metadata=None, **options)
+        file.write(gray, photometric="minisblack", metadata=None)
+        file.write(np.asarray(palette), photometric="palette", colormap=colors, metadata=None)
+        file.write(deep_photo, photometric="rgb", metadata=None)
+        file.write(deep_photo[..., 0].copy(), photometric="minisblack", metadata=None)
+    pages = read_pages(content.getvalue(), "photo")
+    expected = gray, np.asarray(palette.convert("RGB")), deep_photo, deep_photo[..., 0]
+    for page, pixels in zip(pages[1:], expected, strict=True):
+        assert_lightness(page, lstar(pixels))
+        assert "dpi" not in page.metadata and not page.notes
+
+
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF"])
 def test_of_an_animation_the_first_picture_is_read_and_the_rest_is_said(real_photos, format):
     skip_without(format)
