@@ -222,6 +222,8 @@ def colorize_one(colorizer: Colorizer, source: Path, target: Path, args: argpars
     options = {"max_pixels": round(args.max_pixels * 1e6), "compare": args.compare}
     if source != STREAM:
         return colorize_file(colorizer, source, target, name=str(source), **options)
+    if sys.stdin is None or sys.stdout is None:
+        raise UserError("standard input and output are needed for -, and one of them is closed")
     content, name = sys.stdin.buffer.read(), "standard input"
     if target != STREAM:
         return colorize_file(colorizer, content, target, name=name, **options)

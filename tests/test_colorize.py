@@ -287,6 +287,11 @@ def test_standard_input_to_standard_output(weights, gray_photo, tmp_path):
         assert image.format == "PNG" and image.size == (128, 96) and colorfulness(as_batch(image)).item() > 5
 
 
+def test_a_closed_standard_input_is_said(refused, weights, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after <&-
+    assert "closed" in refused("colorize.py", "-", "--weights", weights)
+
+
 @pytest.mark.parametrize(("format", "written"), [("JPEG", "JPEG"), ("TIFF", "TIFF"), ("GIF", "PNG")])
 def test_standard_output_has_the_photos_format_whatever_its_size(weights, run, monkeypatch, format, written):
     content, output = io.BytesIO(), io.BytesIO()
