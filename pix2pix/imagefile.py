@@ -24,6 +24,7 @@ from torch import Tensor
 
 from pix2pix.errors import UserError
 from pix2pix.files import refuse_special
+from pix2pix.memory import free_memory
 from pix2pix.photos import white_level
 from pix2pix.profiles import Lightness
 
@@ -62,7 +63,8 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
     """The pages of a file, or of a file's content; of an animation or a burst only the first picture.
 
     `max_pixels` is the limit for all pages together. Raises UserError, beginning with `name`, for what is no photo,
-    damaged, cut short, too large or in a format that cannot be read.
+    damaged, cut short, too large or in a format that cannot be read; MemoryError, before anything is decoded, where
+    less memory is free than colouring takes.
     """
     with without_pillow_limit():
         try:
@@ -77,6 +79,9 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
                             f"{name} has {pixels / 1e6:.1f} million pixels ({size}), more than the limit of "
                             f"{max_pixels / 1e6:g} million; --max-pixels raises it"
                         )
+                    # The lightness of all; of one at a time its pixels and those of its coloured copy.
+                    if 4 * pixels + 8 * image.width * image.height > free_memory():
+                        raise MemoryError
                     pages.append(_read_page(image, source, name))
                 return pages
         except (MemoryError, UserError):

@@ -212,6 +212,13 @@ def test_a_full_disk_is_said_and_leaves_nothing(run, weights, gray_photo, monkey
     assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
 
 
+def test_too_little_memory_is_said_and_leaves_nothing(refused, weights, gray_photo, monkeypatch):
+    monkeypatch.setattr("pix2pix.imagefile.free_memory", lambda: 12 * 128 * 96 - 1)
+    error = refused("colorize.py", gray_photo, "--weights", weights)
+    assert "photo.png needs more memory" in error and "smaller copy" in error
+    assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
+
+
 def test_the_shipped_weights_are_small_are_those_described_and_colour(real_photos):
     described = json.loads(SHIPPED_GENERATOR.with_suffix(".json").read_text())
     content = SHIPPED_GENERATOR.read_bytes()
