@@ -22,7 +22,7 @@ import torch
 from PIL import Image, features
 from torch import Tensor
 
-from pix2pix.errors import UserError
+from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import refuse_special
 from pix2pix.memory import free_memory
 from pix2pix.photos import white_level
@@ -89,6 +89,8 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
         except FileNotFoundError:
             raise UserError(f"there is no photo {name}") from None
         except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
+            if lacks_memory(error):
+                raise MemoryError from error
             reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
             raise UserError(f"{name} cannot be read: {reason}") from error
 

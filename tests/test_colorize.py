@@ -219,6 +219,22 @@ def test_too_little_memory_is_said_and_leaves_nothing(refused, weights, gray_pho
     assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("not enough memory"), OSError("out of memory error when reading image file")]
+)
+def test_memory_that_runs_out_is_no_fault_of_the_files(refused, weights, gray_photo, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pix2pix.imagefile._read_page", fail)
+        assert "photo.png needs more memory" in refused("colorize.py", gray_photo, "--weights", weights)
+    if not isinstance(error, OSError):
+        monkeypatch.setattr(torch, "load", fail)
+        assert "needs more memory" in refused("colorize.py", gray_photo, "--weights", weights)
+    assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
+
+
 def test_the_shipped_weights_are_small_are_those_described_and_colour(real_photos):
     described = json.loads(SHIPPED_GENERATOR.with_suffix(".json").read_text())
     content = SHIPPED_GENERATOR.read_bytes()
