@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import argparse
 import glob
-import io
 import json
+import math
+import os
 import sys
 import tempfile
 import time
@@ -22,13 +23,12 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from PIL import Image
 from tqdm import tqdm
 
 from pix2pix.colorfile import COLORIZED, COMPARED, SUFFIXES, colorize_file, target_of
-from pix2pix.distributed import join_world
+from pix2pix.distributed import World, join_world
 from pix2pix.errors import UserError, one_line, run_script
-from pix2pix.imagefile import MAX_PIXELS
+from pix2pix.imagefile import MAX_PIXELS, format_of
 from pix2pix.inference import Colorizer
 from pix2pix.photos import find_photos
 
@@ -63,8 +63,8 @@ def parse_args() -> argparse.Namespace:
         parser.error("--strength must be between 0 and 2")
     if args.size is not None and not 32 <= args.size <= 4096:
         parser.error("--size must be between 32 and 4096")
-    if not args.max_pixels > 0:
-        parser.error("--max-pixels must be above 0")
+    if not 0 < args.max_pixels < math.inf:
+        parser.error("--max-pixels must be above 0, and a number")
     if STREAM in args.photos and (len(args.photos) > 1 or args.json):
         parser.error("- is a single photo from standard input: name no others with it, and no --json")
     return args
@@ -87,7 +87,7 @@ def main() -> int:
         else:
             waiting.append((source, target))
     if waiting:
-        device = f"cuda:{world.local_rank}" if world.size > 1 and torch.cuda.is_available() else args.device
+        device = device_of(world, args.device)
         colorizer = Colorizer(args.weights, strength=args.strength, size=args.size, device=device, runs=args.runs)
         for source, target in tqdm(waiting, unit="photo", disable=len(waiting) == 1 or not world.is_main):
             try:
@@ -97,6 +97,13 @@ def main() -> int:
                 report(source, target, "failed", str(error))
     report.summarize()
     return 1 if report.failed else 0
+
+
+def device_of(world: World, name: str) -> str:
+    """The device called `name`; of several processes on a machine, each takes the next of its GPUs."""
+    if world.size > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{world.local_rank % torch.cuda.device_count()}"
+    return name
 
 
 class Report:
@@ -141,20 +148,29 @@ def plan(
 ) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
     """(photo, where its coloured version goes) of every photo, and (source, why not) of the sources that give none.
 
-    Coloured photos of an earlier run, by their name, are no sources when a folder is searched. Raises UserError when
-    two photos would be written to one file, or one over itself.
+    What an earlier run wrote is no source: by its name when a folder is searched, beside its photo, or in the output
+    folder. Raises UserError when two photos would be written to one file, or one over itself.
     """
     tasks: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []
     to_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
-    for source in expand(sources):
+    sources = expand(sources, output)
+    results = {
+        os.path.realpath(target_of(source, Path(source.name), None, added))
+        for source in sources
+        if source.is_file()
+        for added in (COLORIZED, COMPARED)
+    }
+    for source in sources:
         if source == STREAM:
+            if output and not to_file:
+                raise UserError(f"a photo from standard input needs a file to be written to, not the folder {output}")
             tasks.append((source, output or STREAM))
         elif not source.is_dir():
             if not source.exists():
                 failed.append((source, f"there is no {source}"))
-                continue
-            tasks.append((source, output if to_file else target_of(source, Path(source.name), output, added)))
+            elif os.path.realpath(source) not in results:
+                tasks.append((source, output if to_file else target_of(source, Path(source.name), output, added)))
         elif to_file:
             raise UserError(f"{output} is one file and {source} a folder; give a folder with -o")
         else:
@@ -164,26 +180,41 @@ def plan(
                 failed.append((source, str(error)))
                 continue
             names = [name for name in names if not name.stem.endswith((COLORIZED, COMPARED))]
+            if output and not is_in(source, output):
+                names = [name for name in names if not is_in(source / name, output)]
             tasks += [(source / name, target_of(source / name, name, output, added)) for name in names]
-    tasks = list(dict.fromkeys(tasks))
-    if to_file and len(tasks) > 1:
-        raise UserError(f"{len(tasks)} photos cannot all be written to {output}; give a folder with -o")
-    owner: dict[Path, Path] = {}
+    unique: dict[tuple[str, str], tuple[Path, Path]] = {}  # a photo may be named twice, in two spellings
     for source, target in tasks:
-        if target != STREAM and target.absolute() == source.absolute():
+        unique.setdefault((os.path.realpath(source), os.path.realpath(target)), (source, target))
+    if to_file and len(unique) > 1:
+        raise UserError(f"{len(unique)} photos cannot all be written to {output}; give a folder with -o")
+    owner: dict[str, Path] = {}
+    for (real_source, real_target), (source, target) in unique.items():
+        if target != STREAM and real_target == real_source:
             raise UserError(f"{source} would be written over itself; give another file or folder with -o")
-        if owner.setdefault(target.absolute(), source) != source:
-            raise UserError(f"{owner[target.absolute()]} and {source} would both be written to {target}")
-    return tasks, failed
+        if owner.setdefault(real_target, source) != source:
+            raise UserError(f"{owner[real_target]} and {source} would both be written to {target}")
+    return list(unique.values()), failed
 
 
-def expand(sources: list[Path]) -> list[Path]:
-    """The sources, patterns replaced by what they stand for, where the shell has not done it."""
+def expand(sources: list[Path], output: Path | None) -> list[Path]:
+    """The sources, patterns replaced by what they stand for, where the shell has not done it.
+
+    The output folder, and what of a pattern lies in it, is left out if anything else is named.
+    """
     found = []
     for source in sources:
         matches = [] if source == STREAM or source.exists() else sorted(glob.glob(str(source), recursive=True))  # noqa: PTH207
-        found += [Path(match) for match in matches] or [source]
-    return found
+        paths = [Path(match) for match in matches]
+        found += [path for path in paths if not (output and is_in(path, output))] or paths or [source]
+    return [path for path in found if not (output and os.path.realpath(path) == os.path.realpath(output))] or found
+
+
+def is_in(path: Path, folder: Path) -> bool:
+    """Whether a path is the folder or lies in it, links followed."""
+    real = Path(os.path.realpath(folder))
+    place = Path(os.path.realpath(path))
+    return real == place or real in place.parents
 
 
 def colorize_one(colorizer: Colorizer, source: Path, target: Path, args: argparse.Namespace) -> list[str]:
@@ -191,23 +222,16 @@ def colorize_one(colorizer: Colorizer, source: Path, target: Path, args: argpars
     options = {"max_pixels": round(args.max_pixels * 1e6), "compare": args.compare}
     if source != STREAM:
         return colorize_file(colorizer, source, target, name=str(source), **options)
+    if sys.stdin is None or sys.stdout is None:
+        raise UserError("standard input and output are needed for -, and one of them is closed")
     content, name = sys.stdin.buffer.read(), "standard input"
     if target != STREAM:
         return colorize_file(colorizer, content, target, name=name, **options)
     with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder, f"photo{stream_suffix(content)}")
+        written = Path(folder, f"photo{STREAM_SUFFIXES.get(format_of(content, name), '.png')}")
         notes = colorize_file(colorizer, content, written, name=name, **options)
         sys.stdout.buffer.write(written.read_bytes())
     return notes
-
-
-def stream_suffix(content: bytes) -> str:
-    """The suffix of the format to write: the content's own, where it holds a coloured photo, else PNG's."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return STREAM_SUFFIXES.get(image.format, ".png")
-    except OSError:
-        return ".png"  # reading it will say what is wrong
 
 
 def serve_page(args: argparse.Namespace) -> int:

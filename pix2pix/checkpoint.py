@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from pix2pix.errors import UserError
+from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import refuse_special, replacing
 from pix2pix.unet import GeneratorConfig, ImageNetNormalize, UNetGenerator
 
@@ -115,6 +115,8 @@ def load_generator(path: Path) -> LoadedGenerator:
         network.normalize = ImageNetNormalize()  # its constants are in no file
         return LoadedGenerator(network.float(), int(saved["size"]), saved["about"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise
         raise UserError(f"{path} is damaged: its weights do not fit its own shape") from error
 
 
@@ -178,6 +180,8 @@ def _load(path: Path, kind: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"there is no {path}") from None
     except Exception as error:  # a damaged file makes the unpickler raise almost anything
+        if lacks_memory(error):
+            raise
         raise UserError(f"{path} cannot be read: it is damaged or no {kind}") from error
     found = content.get("kind") if isinstance(content, dict) else None
     if found != kind:

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pix2pix.color import lightness_to_gray
-from pix2pix.errors import UserError
+from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import replacing
 from pix2pix.imagefile import MAX_PIXELS, Page, read_pages
 from pix2pix.imagesave import holds_16_bits, write_pages
@@ -17,7 +16,7 @@ from pix2pix.inference import Colorizer
 from pix2pix.photos import PHOTO_SUFFIXES
 
 COLORIZED, COMPARED = "-colorized", "-compared"
-SUFFIXES = (*PHOTO_SUFFIXES, ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")
+SUFFIXES = (*PHOTO_SUFFIXES, ".jfif", ".jpe", ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")
 
 
 def colorize_file(
@@ -43,8 +42,8 @@ def colorize_file(
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             write_pages(pages, pictures, temporary)
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
             raise
         raise UserError(
             f"{name} needs more memory than there is; close other programs, use --device cpu, or colour a smaller copy"

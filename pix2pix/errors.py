@@ -22,10 +22,15 @@ def one_line(text: str) -> str:
     return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error of Python, Pillow, zlib or torch says that memory ran out."""
+    return isinstance(error, MemoryError) or "memory" in (getattr(error, "strerror", None) or str(error))
+
+
 def run_script(main: Callable[[], int | None]) -> None:
     """Run an entry script's `main` and exit with its code.
 
-    `UserError` and what the operating system refuses (a full disk, a file where a folder should be) become one
+    `UserError` and what the operating system refuses (a full disk, memory, a file where a folder should be) become one
     `error: ...` line on stderr and exit code 1. Ctrl-C and SIGTERM outside the training loop end the program with
     the code a shell expects, temporary files removed.
     """
@@ -37,6 +42,11 @@ def run_script(main: Callable[[], int | None]) -> None:
         code = main() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        print("error: this needs more memory than there is; close other programs", file=sys.stderr)
         code = 1
     except OSError as error:
         if error.errno is None:

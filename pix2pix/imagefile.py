@@ -22,8 +22,9 @@ import torch
 from PIL import Image, features
 from torch import Tensor
 
-from pix2pix.errors import UserError
+from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import refuse_special
+from pix2pix.memory import free_memory
 from pix2pix.photos import white_level
 from pix2pix.profiles import Lightness
 
@@ -62,14 +63,15 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
     """The pages of a file, or of a file's content; of an animation or a burst only the first picture.
 
     `max_pixels` is the limit for all pages together. Raises UserError, beginning with `name`, for what is no photo,
-    damaged, cut short, too large or in a format that cannot be read.
+    damaged, cut short, too large or in a format that cannot be read; MemoryError, before anything is decoded, where
+    less memory is free than colouring takes.
     """
-    with _without_pillow_limit():
+    with without_pillow_limit():
         try:
             with _open(source, name) as image:
                 pages, pixels = [], 0
                 for number in _frames(image):
-                    image.seek(number)
+                    _turn_to(image, number)
                     pixels += image.width * image.height
                     if pixels > max_pixels:
                         size = f"{image.width}x{image.height}"
@@ -77,6 +79,9 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
                             f"{name} has {pixels / 1e6:.1f} million pixels ({size}), more than the limit of "
                             f"{max_pixels / 1e6:g} million; --max-pixels raises it"
                         )
+                    # The lightness of all; of one at a time its pixels and those of its coloured copy.
+                    if 4 * pixels + 8 * image.width * image.height > free_memory():
+                        raise MemoryError
                     pages.append(_read_page(image, source, name))
                 return pages
         except (MemoryError, UserError):
@@ -84,12 +89,20 @@ def read_pages(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) ->
         except FileNotFoundError:
             raise UserError(f"there is no photo {name}") from None
         except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
+            if lacks_memory(error):
+                raise MemoryError from error
             reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
             raise UserError(f"{name} cannot be read: {reason}") from error
 
 
+def format_of(content: bytes, name: str) -> str:
+    """Pillow's name of a content's format. Raises UserError, beginning with `name`, for what is no photo."""
+    with without_pillow_limit(), _open(content, name) as image:
+        return image.format
+
+
 @contextmanager
-def _without_pillow_limit() -> Iterator[None]:
+def without_pillow_limit() -> Iterator[None]:
     """Lift Pillow's own limit of pixels, which is one for the whole process, and hide its warnings of bad tags."""
     with _pillow_limit, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -142,10 +155,18 @@ def _frames(image: Image.Image) -> list[int]:
         return [image.tell()]
     pages = []
     for number in range(image.n_frames):
-        image.seek(number)
+        _turn_to(image, number)
         if not image.tag_v2.get(254, 0) & 0b101:
             pages.append(number)
     return pages or [0]
+
+
+def _turn_to(image: Image.Image, number: int) -> None:
+    """Seek a picture. Pillow leaves it what others have and it has not: a profile, a resolution, a palette."""
+    if number != image.tell():
+        image.info.clear()
+        image.palette = None
+        image.seek(number)
 
 
 def _read_page(image: Image.Image, source: Path | bytes, name: str) -> Page:
@@ -199,7 +220,7 @@ def _low_bytes(image: Image.Image, source: Path | bytes) -> Image.Image | None:
     raw_mode = "RGBA" if channels == "LA" else f"{channels};16{OTHER_ORDER[order]}"  # RGBA: all four bytes of LA
     low = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=[image.format])
     with low:
-        low.seek(image.tell())
+        _turn_to(low, image.tell())
         for number, tile in enumerate(low.tile):
             changed = [*tile[:3], raw_mode if isinstance(args, str) else (raw_mode, *tile[3][1:])]
             low.tile[number] = tile._make(changed) if hasattr(tile, "_make") else tuple(changed)

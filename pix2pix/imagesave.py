@@ -35,8 +35,9 @@ def write_pages(pages: Sequence[Page], rgbs: Iterable[np.ndarray], target: Path)
     """Write the coloured pages, with their transparency and metadata, in the format of `target`'s suffix.
 
     Each of `rgbs` is uint8 (H, W, 3) sRGB, or uint16, which is rounded to 8 bits where the format holds no more. What
-    else the format cannot hold is left out. Raises UserError for a suffix no photo has and for several pages in
-    anything but a TIFF; OSError or ValueError, as Pillow does, for what cannot be written.
+    else the format cannot hold is left out, transparency with a note in the page. Raises UserError for a suffix no
+    photo has and for several pages in anything but a TIFF; OSError or ValueError, as Pillow does, for what cannot be
+    written.
     """
     format = _format(target)
     if format == "TIFF":
@@ -47,6 +48,8 @@ def write_pages(pages: Sequence[Page], rgbs: Iterable[np.ndarray], target: Path)
     (page,), (rgb,) = pages, rgbs
     options = QUALITY.get(format, {}) | _save_options(page.metadata, format)
     alpha = page.alpha if format in WITH_ALPHA else None
+    if alpha is not page.alpha and page.alpha.min() < np.iinfo(page.alpha.dtype).max:
+        page.notes.append(f"its transparency is left out: {format} holds none")
     if format == "PNG" and rgb.dtype == np.uint16:
         _write_deep_png(_join(rgb, alpha), target, options)
         return

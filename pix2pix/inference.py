@@ -10,7 +10,7 @@ from typing import overload
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from pix2pix.checkpoint import find_generator, load_generator
@@ -102,14 +102,14 @@ class Colorizer:
 
     def __init__(
         self,
-        weights: Path | None = None,
+        weights: str | Path | None = None,
         *,
         strength: float = 1.0,
         size: int | None = None,
         device: str = "auto",
         runs: Path = Path("runs"),
     ) -> None:
-        self.weights = find_generator(weights, runs=runs)
+        self.weights = find_generator(weights and Path(weights), runs=runs)
         self.device = choose_device(device)
         loaded = load_generator(self.weights)
         self.size = size or loaded.size
@@ -134,19 +134,19 @@ class Colorizer:
     def colorize(self, photo: Image.Image | np.ndarray | Tensor) -> Image.Image | np.ndarray | Tensor:
         """A photo, or a batch of them, as 8-bit RGB of the same size and kind; what colours it has are replaced.
 
-        - a Pillow image of any mode;
+        - a Pillow image of any mode, turned upright by its EXIF orientation; its colour profile is not looked at;
         - a uint8 array (H, W), (H, W, 1), or (H, W, 3): gives (H, W, 3);
         - a uint8 tensor (N, 1, H, W) or (N, 3, H, W) on any device: gives (N, 3, H, W) there.
 
         Raises TypeError or ValueError for anything else.
         """
         if isinstance(photo, Image.Image):
-            return Image.fromarray(self.colorize(np.array(to_rgb(photo))))
+            return Image.fromarray(self.colorize(np.array(to_rgb(ImageOps.exif_transpose(photo)))))
         if isinstance(photo, np.ndarray):
             planes = photo[..., None] if photo.ndim == 2 else photo
             if planes.dtype != np.uint8 or planes.ndim != 3 or planes.shape[2] not in (1, 3) or not planes.size:
                 raise ValueError(f"expected uint8 (H, W), (H, W, 1) or (H, W, 3), got {photo.dtype} {photo.shape}")
-            batch = torch.tensor(planes).permute(2, 0, 1)[None]
+            batch = torch.from_numpy(planes.copy()).permute(2, 0, 1)[None]  # torch refuses flipped views
             return self.colorize(batch)[0].permute(1, 2, 0).contiguous().numpy()
         if not isinstance(photo, Tensor):
             raise TypeError(f"expected a Pillow image, an array or a tensor, got {type(photo).__name__}")

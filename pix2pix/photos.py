@@ -123,17 +123,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
         image = Image.fromarray(np.round(values * (255 / white_level(values, image.mode))).astype(np.uint8))
+    if image.mode == "La":
+        image = image.convert("LA")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def white_level(values: np.ndarray, mode: str) -> int:
-    """The value that is white in gray of Pillow's modes I, I;16 and F: 65535, or what floats up to 1 or 255 suggest.
+    """The value that is white in gray of Pillow's modes I, I;16 and F: 65535, unless the values suggest another.
+
+    That is 255 for those of I and F up to 255, as Pillow's own conversion from 8 bits gives, and 1 for floats up to 1.
 
     Raises ValueError for values that are not in 0..65535.
     """
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if not (low >= 0 and high <= 65535):  # nor NaN
         raise ValueError(f"gray values from {low:g} to {high:g} are outside 16 bits")
-    if mode != "F" or high > 255:
+    if mode not in ("I", "F") or high > 255:
         return 65535
-    return 255 if high > 1 else 1
+    return 255 if high > 1 or mode == "I" else 1

@@ -17,6 +17,7 @@ from PIL import Image
 
 from pix2pix.colorfile import SUFFIXES, colorize_file, target_of
 from pix2pix.errors import UserError
+from pix2pix.imagefile import without_pillow_limit
 from pix2pix.inference import Colorizer
 
 MAX_PHOTOS = 20  # at once
@@ -86,7 +87,7 @@ def build_page(colorizer: Colorizer, *, max_pixels: int, strength: float) -> Any
                 files.append(str(written))
                 said += [f"{path.name}: {note}" for note in notes]
                 label = path.name if path.name not in previews else f"{path.name} ({number + 1})"
-                previews[label] = _previews(written)
+                previews[label] = preview_pair(written)
             said.insert(0, f"{len(files)} of {len(paths)} photos coloured")
             names = list(previews)
             first = names[0] if names else None
@@ -136,9 +137,9 @@ def build_page(colorizer: Colorizer, *, max_pixels: int, strength: float) -> Any
     return page
 
 
-def _previews(written: Path) -> tuple[bytes, bytes]:
+def preview_pair(written: Path) -> tuple[bytes, bytes]:
     """The coloured file's first page as JPEGs, small enough for a browser: gray of the same luma, and in colour."""
-    with Image.open(written) as image:
+    with without_pillow_limit(), Image.open(written) as image:
         image.thumbnail(PREVIEW)
         coloured = image.convert("RGB")
     contents = io.BytesIO(), io.BytesIO()

@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import os
+import runpy
 import signal
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from skimage.color import rgb2lab
 import pix2pix
 from pix2pix.checkpoint import SHIPPED_GENERATOR, save_generator
 from pix2pix.color import to_lab
+from pix2pix.distributed import World
 from pix2pix.inference import Colorizer, colorize_batch, enlarge, gray_batch, join_colors, predict_ab
 from pix2pix.metrics import colorfulness
 from pix2pix.unet import GeneratorConfig, UNetGenerator
@@ -121,7 +124,8 @@ def test_strength_is_that_of_the_colours(run, refused, weights, gray_photo, tmp_
 
     weak, strong = chroma(0.1), chroma(0.2)
     assert chroma(0) < 0.01 and strong == pytest.approx(2 * weak, rel=0.1)
-    assert run("colorize.py", gray_photo, "--weights", weights, "--strength", -1)[0] == 2
+    for wrong in (("--strength", -1), ("--strength", "nan"), ("--max-pixels", "inf"), ("--max-pixels", 0)):
+        assert run("colorize.py", gray_photo, "--weights", weights, *wrong)[0] == 2
 
 
 def test_a_folder_keeps_its_structure(run, weights, photo_folder, tmp_path):
@@ -143,6 +147,39 @@ def test_a_second_run_does_nothing_again_and_says_so(run, weights, gray_photo):
     assert target.read_bytes() != b"mine"
 
 
+def test_an_input_is_not_written_over_by_another_spelling_of_its_path(refused, weights, gray_photo):
+    before, folder = gray_photo.read_bytes(), gray_photo.parent
+    (folder / "inner").mkdir()
+    (folder / "link").symlink_to(folder)
+    (folder / "same.png").symlink_to(gray_photo)
+    for output in ("inner/../photo.png", "inner/..", "link", "same.png"):
+        assert "over itself" in refused("colorize.py", "photo.png", "-o", output, "--overwrite", "--weights", weights)
+    assert "over itself" in refused("colorize.py", "same.png", "-o", "photo.png", "--overwrite", "--weights", weights)
+    assert gray_photo.read_bytes() == before
+
+
+def test_a_photo_named_twice_is_coloured_once(run, weights, gray_photo):
+    names = "photo.png", gray_photo, f"../{gray_photo.parent.name}/photo.png"
+    code, output, _ = run("colorize.py", *names, "--weights", weights)
+    assert code == 0 and output.count("->") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["*.png"], ["photo.png", "photo-colorized.png"], [".", "-o", "out"], ["**/*.png", "-o", "out"],
+        ["photo.png", "out", "-o", "out"], ["*", "-o", "out"], ["*.png", "-o", "out.png"],
+    ],
+)  # fmt: skip
+def test_coloured_photos_are_no_sources_of_a_second_run(run, weights, gray_photo, words):
+    (gray_photo.parent / "out").mkdir()
+    first = run("colorize.py", *[word for word in words if "-c" not in word], "--weights", weights)[1]
+    before = {path: path.stat().st_mtime_ns for path in gray_photo.parent.rglob("*.png")}
+    _, output, _ = run("colorize.py", *words, "--weights", weights)
+    assert first.count("->") == 1 and "->" not in output
+    assert len(before) == 2 and before == {path: path.stat().st_mtime_ns for path in gray_photo.parent.rglob("*.png")}
+
+
 def test_a_broken_photo_does_not_stop_the_others(run, weights, photo_folder):
     (photo_folder / "00.jpg").write_text("words")
     code, _, errors = run("colorize.py", photo_folder, "nowhere.jpg", "--weights", weights)
@@ -160,7 +197,8 @@ def test_bad_calls_are_refused(refused, weights, gray_photo, tmp_path, photo_fol
     assert "over itself" in refused("colorize.py", gray_photo, "-o", gray_photo, "--weights", weights)
     assert "one file" in refused("colorize.py", photo_folder, "-o", "out.jpg", "--weights", weights)
     assert "there is no gone.png" in refused("colorize.py", "gone.png", "--weights", weights)
-    assert not list(tmp_path.glob("*-colorized*"))
+    assert "needs a file" in refused("colorize.py", "-", "-o", "out", "--weights", weights)
+    assert not list(tmp_path.glob("*-colorized*")) and not (tmp_path / "out").exists()
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(run, weights, gray_photo, monkeypatch):
@@ -171,6 +209,29 @@ def test_a_full_disk_is_said_and_leaves_nothing(run, weights, gray_photo, monkey
     monkeypatch.setattr(Image.Image, "save", full)
     code, _, errors = run("colorize.py", gray_photo, "--weights", weights)
     assert code == 1 and "No space left on device" in errors and "photo-colorized.png" in errors
+    assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
+
+
+def test_too_little_memory_is_said_and_leaves_nothing(refused, weights, gray_photo, monkeypatch):
+    monkeypatch.setattr("pix2pix.imagefile.free_memory", lambda: 12 * 128 * 96 - 1)
+    error = refused("colorize.py", gray_photo, "--weights", weights)
+    assert "photo.png needs more memory" in error and "smaller copy" in error
+    assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("not enough memory"), OSError("out of memory error when reading image file")]
+)
+def test_memory_that_runs_out_is_no_fault_of_the_files(refused, weights, gray_photo, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pix2pix.imagefile._read_page", fail)
+        assert "photo.png needs more memory" in refused("colorize.py", gray_photo, "--weights", weights)
+    if not isinstance(error, OSError):
+        monkeypatch.setattr(torch, "load", fail)
+        assert "needs more memory" in refused("colorize.py", gray_photo, "--weights", weights)
     assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
 
 
@@ -194,6 +255,15 @@ def test_as_a_library(weights, real_photos):
     with ThreadPoolExecutor(4) as pool:
         for result in pool.map(colorizer.colorize, [gray] * 8):
             assert np.array_equal(np.asarray(result), array)
+    exif = Image.Exif()
+    exif[274] = 6  # shown turned a quarter to the right
+    content = io.BytesIO()
+    gray.rotate(90, expand=True).save(content, "PNG", exif=exif)
+    assert np.array_equal(np.asarray(colorizer.colorize(Image.open(content))), array)
+    flipped = np.asarray(gray)[::-1, ::-1]
+    assert np.array_equal(colorizer.colorize(flipped), colorizer.colorize(flipped.copy()))
+    assert np.array_equal(np.asarray(pix2pix.Colorizer(str(weights), device="cpu").colorize(gray.convert("I"))), array)
+    assert colorizer.colorize(gray.convert("LA").convert("La")).size == gray.size
     for wrong, error in (
         (array.astype(np.float32), ValueError),
         (np.zeros((0, 4), np.uint8), ValueError),
@@ -240,6 +310,25 @@ def test_standard_input_to_standard_output(weights, gray_photo, tmp_path):
         assert image.format == "PNG" and image.size == (128, 96) and colorfulness(as_batch(image)).item() > 5
 
 
+def test_a_closed_standard_input_is_said(refused, weights, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after <&-
+    assert "closed" in refused("colorize.py", "-", "--weights", weights)
+
+
+@pytest.mark.parametrize(("format", "written"), [("JPEG", "JPEG"), ("TIFF", "TIFF"), ("GIF", "PNG")])
+def test_standard_output_has_the_photos_format_whatever_its_size(weights, run, monkeypatch, format, written):
+    content, output = io.BytesIO(), io.BytesIO()
+    Image.new("L", (64, 48), 128).save(content, format)
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow refuses twice as many
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.getvalue())))
+        patch.setattr(sys, "stdout", io.TextIOWrapper(output))
+        assert run("colorize.py", "-", "--weights", weights)[0] == 0
+        sys.stdout.detach()  # or it closes `output` with itself
+    with Image.open(io.BytesIO(output.getvalue())) as image:
+        assert image.format == written and image.size == (64, 48)
+
+
 def test_patterns_and_comparing(run, weights, photo_folder, tmp_path):
     code, _, errors = run("colorize.py", "photos/*.png", "--compare", "--weights", weights)
     assert code == 0 and "6 coloured" in errors
@@ -277,6 +366,17 @@ def test_names_with_line_breaks_and_bytes_that_are_no_text(weights, gray_photo, 
     assert child.returncode == 1 and "3 coloured, 0 already there, 2 failed" in said, said
     assert "bro\\nken.png is not a photo" in said and "pipe.png is no regular file" in said
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_processes_share_the_gpus_unless_a_device_is_named(monkeypatch):
+    device_of = runpy.run_path(str(ROOT / "colorize.py"))["device_of"]
+    world = World(rank=5, size=6, local_rank=5)
+    assert device_of(world, "auto") == "auto"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    names = ("auto", "cuda", "cpu", "cuda:3")
+    assert [device_of(world, name) for name in names] == ["cuda:1", "cuda:1", "cpu", "cuda:3"]
+    assert device_of(World(), "auto") == "auto"
 
 
 def test_three_processes_share_the_photos_also_after_a_kill(weights, real_photos, tmp_path):

@@ -278,6 +278,11 @@ def test_deep_gray_keeps_its_depth(deep_photo, kind):
         assert len(np.unique(lightness(page))) > 0.9 * len(np.unique(gray))  # 8 bits have 256
 
 
+def test_eight_bits_in_32_are_scaled(photo):
+    gray = np.asarray(Image.fromarray(photo).convert("L"))
+    assert_lightness(read(tiff(gray.astype(np.int32))), lstar(gray))
+
+
 def test_gray_beyond_16_bits_is_refused():
     ramp = np.linspace(0, 65535, 64).reshape(8, 8)
     for values in (ramp - 5, ramp * 2, np.where(ramp > 60000, np.nan, ramp), np.where(ramp > 60000, np.inf, ramp)):
@@ -572,6 +577,25 @@ def test_pages_of_a_tiff_stay_pages(real_photos, deep_photo, mask, tmp_path):
         write_pages(pages, rgbs, tmp_path / "out.jpg")
 
 
+def test_a_page_takes_nothing_from_the_others(photo, deep_photo):
+    """Not their profile, resolution or palette, of which Pillow keeps the last."""
+    gray, palette, icc = photo[..., 0].copy(), Image.fromarray(photo).quantize(16), matrix_profile(ADOBE_RGB, 1.8)[0]
+    content, colors = io.BytesIO(), np.zeros((3, 256), dtype=np.uint16)
+    colors[:, :16] = np.array(palette.getpalette()[:48]).reshape(16, 3).T * 257
+    with tifffile.TiffWriter(content) as file:
+        options = {"iccprofile": icc, "resolution": (300, 300), "resolutionunit": "inch"}
+        file.write(photo, photometric="rgb", metadata=None, **options)
+        file.write(gray, photometric="minisblack", metadata=None)
+        file.write(np.asarray(palette), photometric="palette", colormap=colors, metadata=None)
+        file.write(deep_photo, photometric="rgb", metadata=None)
+        file.write(deep_photo[..., 0].copy(), photometric="minisblack", metadata=None)
+    pages = read_pages(content.getvalue(), "photo")
+    expected = gray, np.asarray(palette.convert("RGB")), deep_photo, deep_photo[..., 0]
+    for page, pixels in zip(pages[1:], expected, strict=True):
+        assert_lightness(page, lstar(pixels))
+        assert "dpi" not in page.metadata and not page.notes
+
+
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF"])
 def test_of_an_animation_the_first_picture_is_read_and_the_rest_is_said(real_photos, format):
     skip_without(format)
@@ -825,6 +849,7 @@ def test_what_a_format_cannot_hold_is_left_out(full_page, mask, tmp_path):
         with Image.open(tmp_path / name) as image:
             assert image.size == (96, 128) and "A" not in image.mode and "transparency" not in image.info
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - rgb).mean() < 6
+    assert page.notes == [f"its transparency is left out: {name} holds none" for name in ("JPEG", "BMP", "PPM", "GIF")]
     with Image.open(tmp_path / "a.bmp") as image:
         assert image.info["dpi"] == pytest.approx((240, 240), abs=0.1)
 

@@ -1,5 +1,6 @@
 """colorize.py --serve: the page in a headless Chromium, with real uploads; and what a client cannot make it do."""
 
+import io
 import json
 import shutil
 import signal
@@ -18,7 +19,7 @@ from skimage.color import rgb2lab
 from pix2pix.checkpoint import save_generator
 from pix2pix.inference import Colorizer
 from pix2pix.unet import GeneratorConfig, UNetGenerator
-from pix2pix.webpage import MAX_PHOTOS
+from pix2pix.webpage import MAX_PHOTOS, preview_pair
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -156,6 +157,14 @@ def call(address, path):
         event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{address}/gradio_api/call/colour/{event}", timeout=60) as answer:
         return answer.read().decode()
+
+
+def test_previews_of_photos_beyond_pillows_limit(tmp_path, monkeypatch):
+    Image.new("RGB", (2000, 500), "red").save(tmp_path / "large.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow refuses twice as many
+    contents = preview_pair(tmp_path / "large.jpg")
+    monkeypatch.undo()
+    assert [Image.open(io.BytesIO(content)).size for content in contents] == [(1600, 400)] * 2
 
 
 def test_no_path_of_a_client_is_read(site, tmp_path):
