@@ -2,8 +2,10 @@
 
 import json
 import random
+import shutil
 import subprocess
 import time
+from collections import Counter
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from pix2pix.checkpoint import load_training
 
 pytestmark = pytest.mark.faults
 KILLS = 25  # in each stage
+MOMENTS = ("step", "checkpoint", "history", "figure")
 COMMON = ("--size", 64, "--batch-size", 4, "--epochs", 3, "--log-every", 1, "--device", "cpu", "--precision", "fp32")
 FIRST = {
     "pretrain": ("--stage", "pretrain", "--encoder", "none", "--data", "photos", *COMMON),
@@ -21,7 +24,20 @@ FIRST = {
 
 
 def train(folder, *words):
-    return process("train.py", *words, "--cache", "cache", "--workers", 0, cwd=folder, start_new_session=True)
+    words = (*words, "--cache", "cache", "--workers", 0)
+    return process("tests/faults/watched_train.py", *words, cwd=folder, start_new_session=True)
+
+
+def doing(folder):
+    """What the process in this folder does, or did when it was killed."""
+    path = folder / "doing"
+    return path.read_text().strip() if path.exists() else "start"
+
+
+def latest(folder):
+    """The folder's run that can be resumed, or None."""
+    runs = sorted((folder / "runs").glob("0*"))
+    return runs[-1] if runs and (runs[-1] / "last.pt").exists() else None
 
 
 def outcome(run):
@@ -41,46 +57,59 @@ def equal(one, other):
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "gan"])
-def test_killed_again_and_again(stage, photo_folder, tmp_path):
-    start = tmp_path / "start"
-    if stage == "gan":
-        (start / "photos").parent.mkdir()
-        (start / "photos").symlink_to(photo_folder)
-        child = train(start, *FIRST["pretrain"][:-6], "--epochs", 1, "--log-every", 9)
-        assert child.wait() == 0, child.stdout.read()
-    for name in ("unbroken", "killed"):
+def test_killed_again_and_again(stage, photo_folder, tmp_path, monkeypatch):
+    """Half of the kills come at any moment, the others while something is written or in a step."""
+    monkeypatch.setenv("PIX2PIX_DOING", "doing")
+    for name in ("start", "unbroken", "killed"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "photos").symlink_to(photo_folder)
+    if stage == "gan":
+        child = train(tmp_path / "start", *FIRST["pretrain"][:-8], "--epochs", 1, "--device", "cpu")
+        assert child.wait() == 0, child.stdout.read()
     began = time.perf_counter()
     child = train(tmp_path / "unbroken", *FIRST[stage])
     assert child.wait() == 0, child.stdout.read()
     lasted = time.perf_counter() - began
     expected = outcome(tmp_path / "unbroken" / "runs" / f"001-{stage}")
 
-    random.seed(stage)
-    kills, finished, said = 0, 0, ""
-    while kills < KILLS:
-        runs = sorted((tmp_path / "killed" / "runs").glob("0*"))
-        resumable = bool(runs) and (runs[-1] / "last.pt").exists()
-        child = train(tmp_path / "killed", *(("--resume", runs[-1]) if resumable else FIRST[stage]))
-        try:
-            said, _ = child.communicate(timeout=random.uniform(0.1, 1) * lasted)
-            assert child.returncode == 0, said
-            assert equal(outcome(runs[-1]), expected)
-            finished += 1
-            runs[-1].rename(tmp_path / f"finished-{finished}")
-        except subprocess.TimeoutExpired:
+    rng, kills, finished = random.Random(stage), Counter(), 0
+    folder = tmp_path / "killed"
+    while True:
+        run, enough = latest(folder), kills.total() == KILLS
+        if run is None:
+            shutil.rmtree(folder / "cache", ignore_errors=True)
+        child = train(folder, *(("--resume", run) if run else FIRST[stage]))
+        what = rng.choice(("cache", *MOMENTS)) if run is None else rng.choice(MOMENTS)
+        if not enough and wait_for(child, folder, what if kills.total() % 2 else None, rng, lasted):
             child.kill()
             child.communicate()
-            kills += 1
-    runs = sorted((tmp_path / "killed" / "runs").glob("0*"))
-    resumable = bool(runs) and (runs[-1] / "last.pt").exists()
-    child = train(tmp_path / "killed", *(("--resume", runs[-1]) if resumable else FIRST[stage]))
-    said, _ = child.communicate()
-    assert child.returncode == 0, said
-    runs = sorted((tmp_path / "killed" / "runs").glob("0*"))
-    assert equal(outcome(runs[-1]), expected)
-    print(f"{stage}: {kills} kills, {finished + 1} runs finished, each equal to the unbroken one")
+            kills[doing(folder)] += 1
+            (folder / "doing").unlink(missing_ok=True)
+            continue
+        said, _ = child.communicate()
+        assert child.returncode == 0, said
+        run = latest(folder)
+        assert equal(outcome(run), expected)
+        assert not [path for path in run.rglob(".*")]
+        finished += 1
+        if enough:
+            break
+        (folder / "runs").rename(tmp_path / f"finished-{finished}")
+    print(f"{stage}: {KILLS} kills {dict(kills)}, {finished} runs finished, each equal to the unbroken one")
+
+
+def wait_for(child, folder, what, rng, lasted):
+    """Wait until the process does `what`, and a little longer, or, for None, for any time up to `lasted` seconds;
+    False if it has ended before."""
+    end = time.perf_counter() + rng.uniform(0, 1) * lasted
+    while time.perf_counter() < end or what is not None:
+        if child.poll() is not None:
+            return False
+        if what is not None and doing(folder) == what and rng.random() < 0.3:
+            time.sleep(rng.uniform(0, 0.05))
+            break
+        time.sleep(0.002 if what else 0.02)
+    return child.poll() is None
 
 
 def test_one_process_of_two_is_killed(photo_folder, tmp_path):
