@@ -29,6 +29,19 @@ def test_photos_are_squashed_bicubically(photo_folder, tmp_path):
     assert dataset.photo_set.photos[0].name == "01.png" and np.array_equal(dataset[0].permute(1, 2, 0), expected)
 
 
+def test_photos_one_pixel_wide_or_high(photo_folder, tmp_path):
+    line = np.random.default_rng(0).integers(0, 256, (300, 3)).repeat(100, axis=0).astype(np.uint8)
+    Image.fromarray(line[:, None]).save(photo_folder / "high.png")
+    Image.fromarray(line[None]).save(photo_folder / "wide.jpg", quality=95)
+    photo_set = prepare(photo_folder, tmp_path / "cache")
+    assert not photo_set.broken and len(photo_set.photos) == 14
+    high, wide = (
+        photo_set.pixels[[photo.name for photo in photo_set.photos].index(n)] for n in ("high.png", "wide.jpg")
+    )
+    assert (high == high[:, :1]).all() and (wide == wide[:1]).all()  # each row, or column, of one colour
+    assert np.abs(high[:, 0].astype(int) - wide[0].astype(int)).mean() < 10 < high[:, 0].std()
+
+
 def test_a_cache_is_used_again_until_its_photos_change(photo_folder, tmp_path, monkeypatch):
     prepare(photo_folder, tmp_path / "cache")
     monkeypatch.setattr(cache, "_build", lambda *_, **__: pytest.fail("built again"))
