@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -310,16 +310,22 @@ def validation_names(val_data: list[Path], data: list[Path], config: dict[str, A
 
 
 def load_last(run: Path) -> dict[str, Any]:
-    """The state in last.pt. Raises UserError when it is damaged, and says whether best.pt is good."""
+    """The state in last.pt. Raises UserError when it is damaged, and names a file of the run that is good."""
     try:
         return load_training(run / "last.pt")
     except UserError as error:
-        try:
-            epoch = load_training(run / "best.pt")["epoch"]
-        except UserError:
-            raise error from None
-        good = f"{run / 'best.pt'} is good and stands after epoch {epoch}"
-        raise UserError(f"{error}; {good}: copy it over last.pt to go on from there") from error
+        raise UserError(f"{error}{good_file(run)}") from error
+
+
+def good_file(run: Path) -> str:
+    """What of a run can be gone on from without its last.pt."""
+    with suppress(UserError):
+        epoch = load_training(run / "best.pt")["epoch"]
+        return f"; {run / 'best.pt'} is good and stands after epoch {epoch}: copy it over last.pt to go on from there"
+    with suppress(UserError):
+        load_generator(run / "generator.pt")
+        return f"; best.pt cannot be read either; generator.pt is good: start a new run with --from {run}"
+    return ""
 
 
 def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:

@@ -96,6 +96,28 @@ def test_checkpoints_that_cannot_be_used(refused, run, pretrained, tmp_path):
     assert not (tmp_path / "runs" / "002-gan").exists()
 
 
+def test_the_good_file_of_a_damaged_run_is_named(run, refused, pretrained):
+    def damage(name):
+        content = bytearray((pretrained / name).read_bytes())
+        content[len(content) // 2] ^= 255
+        (pretrained / name).write_bytes(content)
+
+    best, last = (pretrained / "best.pt").read_bytes(), (pretrained / "last.pt").read_bytes()
+    damage("last.pt")
+    line = refused("train.py", "--resume", pretrained)
+    assert "last.pt cannot be read" in line and "best.pt is good and stands after epoch 1" in line
+    damage("best.pt")
+    line = refused("train.py", "--resume", pretrained)
+    assert f"best.pt cannot be read either; generator.pt is good: start a new run with --from {pretrained}" in line
+    damage("generator.pt")
+    assert "generator.pt" not in refused("train.py", "--resume", pretrained)
+    (pretrained / "last.pt").write_bytes(last)
+    assert run("train.py", "--resume", pretrained)[0] == 0  # reads neither of the other two
+    (pretrained / "best.pt").write_bytes(best)
+    shutil.copy(pretrained / "best.pt", pretrained / "last.pt")  # as told
+    assert run("train.py", "--resume", pretrained)[0] == 0
+
+
 def test_a_run_is_trained_by_one_process_at_a_time(refused, run, pretrained, tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
     half = [pretrained / ".last-ab_12xyz.pt", pretrained / "samples" / ".step_000001-ab_12xyz.png"]
