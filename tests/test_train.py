@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import process
+from conftest import ROOT, process
 from PIL import Image
 from skimage.color import rgb2lab
 
@@ -135,6 +135,17 @@ def test_a_run_is_trained_by_one_process_at_a_time(refused, run, pretrained, tmp
     monkeypatch.setattr(locks, "fcntl", None)  # as on Windows: no locks, and nothing is removed
     half[0].touch()
     assert run("train.py", "--resume", pretrained)[0] == 0 and half[0].exists()
+
+
+def test_two_processes_refuse_a_run_that_another_trains(pretrained, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    launch = ("-m torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone", ROOT / "train.py")
+    with (pretrained / "config.json").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        child = process(*launch, "--resume", pretrained, cwd=tmp_path)
+        said = child.communicate(timeout=120)[0]
+    assert child.returncode and "is being trained by another process" in said
+    assert "[rank" not in said and "barrier" not in said, said  # no traceback of the other one
 
 
 def test_a_new_run_is_held_too(run, photo_folder, tmp_path, monkeypatch):
