@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from pix2pix.checkpoint import create_run, latest_run, load_generator, load_trai
 from pix2pix.coco import download_coco_sample, report_split
 from pix2pix.data import ColorizationDataset, choose_photos, count_cores, split_names
 from pix2pix.device import PRECISIONS, choose_device, choose_precision
-from pix2pix.distributed import join_world, lost_processes_named, main_first, start_process_group
+from pix2pix.distributed import World, join_world, lost_processes_named, main_first, start_process_group
 from pix2pix.errors import UserError, run_script
 from pix2pix.evaluation import mean_ab
 from pix2pix.files import read_json_lines, replacing, write_json
+from pix2pix.locks import trained_alone
 from pix2pix.losses import GAN_LOSSES, FeatureLoss
 from pix2pix.photos import find_photos
 from pix2pix.recipes import RECIPES, STAGES, Recipe
@@ -119,7 +121,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    world = join_world()
+    with ExitStack() as locks:
+        start_or_resume(args, join_world(), locks)
+
+
+def start_or_resume(args: argparse.Namespace, world: World, locks: ExitStack) -> None:
+    """Train; the run's lock is added to `locks`."""
     earlier = read_config(args.resume) if args.resume is not None else {}
     for name, default in PLACE_FLAGS.items():
         if getattr(args, name) is None:
@@ -140,6 +147,9 @@ def main() -> None:
     if args.resume is not None:
         config, split, run = earlier, read_split(args.resume), args.resume
         check_unchanged(args, config)
+        with main_first(world):
+            if world.is_main:
+                locks.enter_context(trained_alone(run))
         saved = load_last(run)
         if saved.get("stage") != config["stage"]:
             raise UserError(f"{run / 'last.pt'} is of stage {saved.get('stage')}, its run of {config['stage']}")
@@ -186,6 +196,7 @@ def main() -> None:
         if world.is_main:
             run = create_run(args.runs, settings.stage)
             write_json(run / "config.json", config)
+            locks.enter_context(trained_alone(run))
             write_json(run / "split.json", split)
     else:
         if saved.get("photos") != len(training):
@@ -299,16 +310,22 @@ def validation_names(val_data: list[Path], data: list[Path], config: dict[str, A
 
 
 def load_last(run: Path) -> dict[str, Any]:
-    """The state in last.pt. Raises UserError when it is damaged, and says whether best.pt is good."""
+    """The state in last.pt. Raises UserError when it is damaged, and names a file of the run that is good."""
     try:
         return load_training(run / "last.pt")
     except UserError as error:
-        try:
-            epoch = load_training(run / "best.pt")["epoch"]
-        except UserError:
-            raise error from None
-        good = f"{run / 'best.pt'} is good and stands after epoch {epoch}"
-        raise UserError(f"{error}; {good}: copy it over last.pt to go on from there") from error
+        raise UserError(f"{error}{good_file(run)}") from error
+
+
+def good_file(run: Path) -> str:
+    """What of a run can be gone on from without its last.pt."""
+    with suppress(UserError):
+        epoch = load_training(run / "best.pt")["epoch"]
+        return f"; {run / 'best.pt'} is good and stands after epoch {epoch}: copy it over last.pt to go on from there"
+    with suppress(UserError):
+        load_generator(run / "generator.pt")
+        return f"; best.pt cannot be read either; generator.pt is good: start a new run with --from {run}"
+    return ""
 
 
 def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 The cache of a list of photos at one size is a folder of two files: `index.json` (near-gray and broken photos) and
 `photos.npy` (N, size, size, 3). It is written under a temporary name and renamed: it is whole or absent, and two runs
-may build it at once.
+may build it at once. One that was damaged later is built again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from pix2pix.errors import UserError
+from pix2pix.locks import built_in
 from pix2pix.photos import Photo, read_photo
 
 CACHE_VERSION = 1
@@ -61,10 +62,15 @@ def prepare_photos(photos: list[Photo], size: int, *, cache: Path, workers: int,
     cache.mkdir(parents=True, exist_ok=True)
     folder = cache / f"{size}px-{_key(photos, size)}"
     room = shutil.disk_usage(cache).free > 1.05 * _bytes(photos, size)
-    index = _read_index(folder)
-    if index is None or (room and not (folder / "photos.npy").exists()) or _mended(photos, index["broken"], size):
-        _build(photos, size, folder=folder, room=room, workers=workers, label=label)
-        index = json.loads((folder / "index.json").read_text())
+    found = _identity(folder)
+    index, pixels = _open(folder, len(photos), size)
+    if index is None or (room and pixels is None) or _mended(photos, index["broken"], size):
+        del pixels  # Windows does not replace a file that is mapped
+        with built_in(cache):
+            _build(photos, size, folder=folder, found=found, room=room, workers=workers, label=label)
+        index, pixels = _open(folder, len(photos), size)
+        if index is None:
+            raise UserError(f"{folder} was damaged while it was built; run the same command again")
     broken = index["broken"]
     for reason in list(broken.values())[:5]:
         print(f"left out, broken: {reason}")
@@ -72,10 +78,7 @@ def prepare_photos(photos: list[Photo], size: int, *, cache: Path, workers: int,
         print(f"left out, broken: {len(broken) - 5} more, listed in {folder / 'index.json'}")
     if len(broken) == len(photos):
         raise UserError(f"none of the {len(photos)} photos can be read; the first: {next(iter(broken.values()))}")
-    pixels = None
-    if (folder / "photos.npy").exists():
-        pixels = np.load(folder / "photos.npy", mmap_mode="r")
-    else:
+    if pixels is None:
         print(
             f"{cache} has no room for {_bytes(photos, size) / 1e9:.3g} GB of decoded photos: they are decoded anew in "
             "each epoch, by worker processes (slower; --cache names another disk)"
@@ -120,11 +123,27 @@ def _key(photos: list[Photo], size: int) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read_index(folder: Path) -> dict | None:
+def _open(folder: Path, count: int, size: int) -> tuple[dict | None, np.ndarray | None]:
+    """A cache's index and its pixels (count, size, size, 3), None for what is missing or damaged."""
     try:
-        return json.loads((folder / "index.json").read_text())
-    except (OSError, ValueError):
+        index = json.loads((folder / "index.json").read_text())
+        index = {"near_gray": list(index["near_gray"]), "broken": dict(index["broken"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
+    try:
+        pixels = np.load(folder / "photos.npy", mmap_mode="r")
+    except (OSError, ValueError, EOFError):  # missing, or cut short
+        return index, None
+    return index, pixels if (pixels.shape, pixels.dtype) == ((count, size, size, 3), np.uint8) else None
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from another one that took its place."""
+    try:
+        stat = folder.stat()
+    except FileNotFoundError:
         return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def _mended(photos: list[Photo], broken: dict[str, str], size: int) -> bool:
@@ -132,7 +151,17 @@ def _mended(photos: list[Photo], broken: dict[str, str], size: int) -> bool:
     return any(_decode((photo, size))[0] is not None for photo in photos if photo.name in broken)
 
 
-def _build(photos: list[Photo], size: int, *, folder: Path, room: bool, workers: int, label: str) -> None:
+def _build(
+    photos: list[Photo],
+    size: int,
+    *,
+    folder: Path,
+    found: tuple[int, int] | None,
+    room: bool,
+    workers: int,
+    label: str,
+) -> None:
+    """Write the cache `folder`, in place of the one whose identity is `found`, but of no other: that is newer."""
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     near_gray, broken = [], {}
     try:
@@ -154,7 +183,8 @@ def _build(photos: list[Photo], size: int, *, folder: Path, room: bool, workers:
         if not room:
             (temporary / "photos.npy").unlink()
         (temporary / "index.json").write_text(json.dumps({"near_gray": near_gray, "broken": broken}))
-        shutil.rmtree(folder, ignore_errors=True)
+        if found is not None and _identity(folder) == found:
+            shutil.rmtree(folder, ignore_errors=True)
         try:
             temporary.rename(folder)
         except OSError:

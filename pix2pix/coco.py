@@ -23,6 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pix2pix.errors import UserError
+from pix2pix.locks import built_in
 
 COCO_SAMPLE_URL = "https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz"
 COCO_SAMPLE_BYTES = 3_245_877_008
@@ -68,10 +69,11 @@ def download_coco_sample(
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"{cache} is not a folder, the COCO sample cannot be kept there; {OWN_PHOTOS}") from None
     try:
-        _check_space(part, size)
-        _download(part, url, size)
-        _check_md5(part, md5)
-        _unpack(part, target)
+        with built_in(cache):
+            _check_space(part, size)
+            _download(part, url, size)
+            _check_md5(part, md5)
+            _unpack(part, target)
     except OSError:
         if not _photo_folder(target):  # else another process finished first and took the archive away
             raise

@@ -47,12 +47,22 @@ def start_process_group(device: torch.device) -> None:
 
 @contextmanager
 def main_first(world: World) -> Iterator[None]:
-    """Run the block in the main process first and in the others when it is through."""
+    """Run the block in the main process first and in the others when it is through.
+
+    Raises UserError in those that wait when another process has ended.
+    """
     if world.size > 1 and not world.is_main:
-        dist.barrier()
+        _wait_for_all()
     yield
     if world.size > 1 and world.is_main:
+        _wait_for_all()
+
+
+def _wait_for_all() -> None:
+    try:
         dist.barrier()
+    except RuntimeError as error:
+        raise UserError("another process of the training has ended, which has said why or was killed") from error
 
 
 @contextmanager

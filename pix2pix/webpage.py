@@ -6,9 +6,11 @@ them an hour after it was made at the latest.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,7 @@ def build_page(colorizer: Colorizer, *, max_pixels: int, strength: float) -> Any
 
         A generator, since gradio copies the files to its own folder when they are yielded.
         """
+        _remove_empty(Path(photos.GRADIO_CACHE))
         paths = paths or []
         if len(paths) > MAX_PHOTOS:
             raise gradio.Error(f"{len(paths)} photos are too many at once; drop at most {MAX_PHOTOS}")
@@ -146,6 +149,18 @@ def preview_pair(written: Path) -> tuple[bytes, bytes]:
     for picture, content in zip((coloured.convert("L"), coloured), contents, strict=True):
         picture.save(content, "JPEG", quality=90)
     return contents[0].getvalue(), contents[1].getvalue()
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove the empty file that gradio leaves of every upload, and the folders of what it has removed, when old."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(OSError):  # a folder that is not empty
+            if path.stat().st_mtime > time.time() - KEPT_SECONDS:
+                continue
+            if path.is_dir():
+                path.rmdir()
+            elif not path.stat().st_size:
+                path.unlink()
 
 
 def _import_gradio() -> Any:  # noqa: ANN401

@@ -112,6 +112,21 @@ def test_tiny_and_narrow_photos(weights, size):
     assert Colorizer(weights, device="cpu").colorize(Image.new("L", size, 100)).size == size
 
 
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1)])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_photos_one_pixel_wide_or_high(run, weights, tmp_path, size, suffix):
+    gray = np.random.default_rng(0).integers(60, 190, 300).repeat(100).astype(np.uint8)
+    Image.fromarray(gray.reshape(size[::-1])).save(tmp_path / f"line{suffix}")
+    with Image.open(tmp_path / f"line{suffix}") as photo:
+        expected = rgb2lab(np.asarray(photo.convert("RGB")))[..., 0]
+    assert run("colorize.py", f"line{suffix}", "--weights", weights, "-o", f"coloured{suffix}")[0] == 0
+    with Image.open(tmp_path / f"coloured{suffix}") as coloured:
+        assert coloured.size == size
+        lab = rgb2lab(np.asarray(coloured.convert("RGB")))
+    assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 5
+    assert np.abs(lab[..., 0] - expected).mean() < (1.5 if suffix == ".jpg" else 0.5)
+
+
 def test_strength_is_that_of_the_colours(run, refused, weights, gray_photo, tmp_path):
     def chroma(strength):
         assert (

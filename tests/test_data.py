@@ -1,6 +1,7 @@
 import shutil
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pix2pix import cache
 from pix2pix.cache import prepare_photos, refuse_broken, squash
 from pix2pix.data import ColorizationDataset, batches, choose_photos, epoch_order, split_names
 from pix2pix.errors import UserError
+from pix2pix.locks import built_in
 from pix2pix.photos import find_photos
 
 
@@ -25,6 +27,19 @@ def test_photos_are_squashed_bicubically(photo_folder, tmp_path):
     with Image.open(photo_folder / "01.png") as image:
         expected = np.asarray(image.resize((32, 32), Image.Resampling.BICUBIC))
     assert dataset.photo_set.photos[0].name == "01.png" and np.array_equal(dataset[0].permute(1, 2, 0), expected)
+
+
+def test_photos_one_pixel_wide_or_high(photo_folder, tmp_path):
+    line = np.random.default_rng(0).integers(0, 256, (300, 3)).repeat(100, axis=0).astype(np.uint8)
+    Image.fromarray(line[:, None]).save(photo_folder / "high.png")
+    Image.fromarray(line[None]).save(photo_folder / "wide.jpg", quality=95)
+    photo_set = prepare(photo_folder, tmp_path / "cache")
+    assert not photo_set.broken and len(photo_set.photos) == 14
+    high, wide = (
+        photo_set.pixels[[photo.name for photo in photo_set.photos].index(n)] for n in ("high.png", "wide.jpg")
+    )
+    assert (high == high[:, :1]).all() and (wide == wide[:1]).all()  # each row, or column, of one colour
+    assert np.abs(high[:, 0].astype(int) - wide[0].astype(int)).mean() < 10 < high[:, 0].std()
 
 
 def test_a_cache_is_used_again_until_its_photos_change(photo_folder, tmp_path, monkeypatch):
@@ -43,6 +58,50 @@ def test_two_runs_may_build_one_cache_at_once(photo_folder, tmp_path):
         sets = list(pool.map(lambda _: prepare(photo_folder, tmp_path / "cache", workers=0), range(2)))
     assert np.array_equal(sets[0].pixels, sets[1].pixels) and sets[0].pixels.any()
     assert len(list((tmp_path / "cache").iterdir())) == 1  # no half-built folder is left
+
+
+def test_a_cache_that_was_damaged_is_built_again(photo_folder, tmp_path):
+    whole = np.array(prepare(photo_folder, tmp_path / "cache").pixels)
+    (folder,) = (tmp_path / "cache").iterdir()
+    content = (folder / "photos.npy").read_bytes()
+    damages = [("photos.npy", content[:length]) for length in (0, 50, 5000, len(content) - 1)]
+    damages += [("photos.npy", content.replace(b"(12, 32", b"(96, 32")), ("photos.npy", b"\x80" + content[1:])]
+    damages += [("index.json", text) for text in (b"", b"{}", b"[1]", b'{"near_gray": [], "broken": 3}')]
+    for name, damaged in damages:
+        (folder / name).write_bytes(damaged)
+        assert np.array_equal(prepare(photo_folder, tmp_path / "cache").pixels, whole)
+
+
+def test_what_a_killed_build_left_is_removed_but_never_a_live_ones(photo_folder, tmp_path, monkeypatch):
+    pytest.importorskip("fcntl")
+    killed = tmp_path / "cache" / ".256px-0123456789abcdef-abcd_123"
+    others = tmp_path / "cache" / ".256px of mine"
+    for folder in (killed, others):
+        folder.mkdir(parents=True)
+        (folder / "photos.npy").touch()
+    with built_in(tmp_path / "cache"):  # in use since before
+        prepare(photo_folder, tmp_path / "cache")
+        live = tmp_path / "cache" / ".256px-0123456789abcdef-live_123"
+        live.mkdir()
+        prepare(photo_folder, tmp_path / "cache", size=48)
+        assert live.exists()
+    prepare(photo_folder, tmp_path / "cache", size=64)
+    assert not killed.exists() and not live.exists() and others.exists()
+
+
+def test_a_cache_that_another_run_has_built_meanwhile_stays(photo_folder, tmp_path, monkeypatch):
+    colour = cache._colour
+
+    def slow(pixels):
+        monkeypatch.setattr(cache, "_colour", colour)
+        first.append(prepare(photo_folder, tmp_path / "cache"))
+        return colour(pixels)
+
+    first = []
+    monkeypatch.setattr(cache, "_colour", slow)
+    second = prepare(photo_folder, tmp_path / "cache")
+    assert np.array_equal(first[0].pixels, second.pixels)
+    assert Path(first[0].pixels.filename).samefile(second.pixels.filename)
 
 
 def test_a_failed_build_leaves_nothing(photo_folder, tmp_path, monkeypatch):

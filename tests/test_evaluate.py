@@ -57,6 +57,20 @@ def test_the_gray_row_is_what_scikit_image_says(run, weights, photo_folder, tmp_
         assert values["low"] <= values["mean"] <= values["high"]
 
 
+def test_photos_one_pixel_wide_or_high_and_of_one_colour(run, weights, tmp_path):
+    photos = tmp_path / "odd"
+    photos.mkdir()
+    line = np.random.default_rng(0).integers(0, 256, (30_000, 1, 3)).astype(np.uint8)
+    Image.fromarray(line).save(photos / "high.png")
+    Image.fromarray(line.transpose(1, 0, 2)).save(photos / "wide.png")
+    for name in ("black", "white", "blue", "gray"):
+        Image.new("RGB", (1, 1) if name == "gray" else (90, 70), name).save(photos / f"{name}.png")
+    assert evaluate(run, weights, "--data", photos, "--output", "out")[0] == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text(), parse_constant=pytest.fail)
+    for row in results["rows"].values():
+        assert all(np.isfinite(value) for entry in row.values() for value in entry.values())
+
+
 def test_two_evaluations_are_the_same_to_the_byte(run, weights, photo_folder, tmp_path):
     outputs = [evaluate(run, weights, "--data", photo_folder, "--output", name)[1] for name in ("one", "two")]
     assert all(re.search(rf"^{row}  ", outputs[0], re.MULTILINE) for row in ("gray", "generator", "truth"))

@@ -23,9 +23,11 @@ def test_links_in_a_circle_end_and_what_is_no_file_is_named(photo_folder):
     (photo_folder / "gone.jpg").symlink_to(photo_folder / "nowhere.jpg")
     (photo_folder / "loop.jpg").symlink_to(photo_folder / "loop.jpg")
     os.mkfifo(photo_folder / "pipe.jpg")
+    (photo_folder / "device.jpg").symlink_to("/dev/zero")
     photos = {photo.name: photo for photo in find_photos([photo_folder])}
-    assert len(photos) == 15
-    for name, reason in (("gone", "there is no photo gone.jpg"), ("loop", "loop.jpg"), ("pipe", "no regular file")):
+    assert len(photos) == 16
+    reasons = {"gone": "there is no photo gone.jpg", "loop": "loop.jpg", "pipe": "no regular file"}
+    for name, reason in (reasons | {"device": "no regular file"}).items():
         with pytest.raises(UserError, match=reason):
             read_photo(photos[f"{name}.jpg"])
     with pytest.raises(UserError, match=r"pipe\.jpg is no regular file"):

@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import process
+from conftest import ROOT, process
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix import coco
+from pix2pix import coco, locks, training
 from pix2pix.checkpoint import load_generator, load_training
 from pix2pix.errors import UserError
 
@@ -94,6 +94,71 @@ def test_checkpoints_that_cannot_be_used(refused, run, pretrained, tmp_path):
     (pretrained / "generator.pt").write_text("words")
     assert "generator.pt cannot be read" in refused("train.py", "--stage", "gan", *SMALL[:-2])
     assert not (tmp_path / "runs" / "002-gan").exists()
+
+
+def test_the_good_file_of_a_damaged_run_is_named(run, refused, pretrained):
+    def damage(name):
+        content = bytearray((pretrained / name).read_bytes())
+        content[len(content) // 2] ^= 255
+        (pretrained / name).write_bytes(content)
+
+    best, last = (pretrained / "best.pt").read_bytes(), (pretrained / "last.pt").read_bytes()
+    damage("last.pt")
+    line = refused("train.py", "--resume", pretrained)
+    assert "last.pt cannot be read" in line and "best.pt is good and stands after epoch 1" in line
+    damage("best.pt")
+    line = refused("train.py", "--resume", pretrained)
+    assert f"best.pt cannot be read either; generator.pt is good: start a new run with --from {pretrained}" in line
+    damage("generator.pt")
+    assert "generator.pt" not in refused("train.py", "--resume", pretrained)
+    (pretrained / "last.pt").write_bytes(last)
+    assert run("train.py", "--resume", pretrained)[0] == 0  # reads neither of the other two
+    (pretrained / "best.pt").write_bytes(best)
+    shutil.copy(pretrained / "best.pt", pretrained / "last.pt")  # as told
+    assert run("train.py", "--resume", pretrained)[0] == 0
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(refused, run, pretrained, tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    half = [pretrained / ".last-ab_12xyz.pt", pretrained / "samples" / ".step_000001-ab_12xyz.png"]
+    mine = pretrained / ".notes"
+    for path in (*half, mine):
+        path.touch()
+    before = (pretrained / "last.pt").read_bytes()
+    with (pretrained / "config.json").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        line = refused("train.py", "--resume", pretrained)
+        assert f"{pretrained} is being trained by another process" in line
+        assert all(path.exists() for path in half) and (pretrained / "last.pt").read_bytes() == before
+    assert run("train.py", "--resume", pretrained)[0] == 0
+    assert not any(path.exists() for path in half) and mine.exists()
+    monkeypatch.setattr(locks, "fcntl", None)  # as on Windows: no locks, and nothing is removed
+    half[0].touch()
+    assert run("train.py", "--resume", pretrained)[0] == 0 and half[0].exists()
+
+
+def test_two_processes_refuse_a_run_that_another_trains(pretrained, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    launch = ("-m torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone", ROOT / "train.py")
+    with (pretrained / "config.json").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        child = process(*launch, "--resume", pretrained, cwd=tmp_path)
+        said = child.communicate(timeout=120)[0]
+    assert child.returncode and "is being trained by another process" in said
+    assert "[rank" not in said and "barrier" not in said, said  # no traceback of the other one
+
+
+def test_a_new_run_is_held_too(run, photo_folder, tmp_path, monkeypatch):
+    pytest.importorskip("fcntl")
+
+    def resume(*_):
+        with pytest.raises(UserError, match="001-pretrain is being trained by another process"):
+            locks.trained_alone(tmp_path / "runs" / "001-pretrain").__enter__()
+        tried.append(True)
+
+    tried = []
+    monkeypatch.setattr(training, "draw_curves", resume)
+    assert run("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL)[0] == 0 and tried
 
 
 def test_a_resume_with_changed_flags(refused, run, pretrained, photo_folder):

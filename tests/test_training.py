@@ -228,6 +228,20 @@ def test_fp16_with_its_scaler_trains_both_networks(dataset):
             assert "weight" not in key or not torch.equal(value, before[name][key]), key
 
 
+def test_gradients_that_overflow_in_fp16_are_left_out(dataset):
+    lightness, ab = to_lab(torch.stack([dataset[i] for i in range(4)]))
+    half, (state, recipe, _) = Precision("fp16", "", "cpu"), new_state("pretrain")
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, backoff_factor=2.0**-32)
+    weights = copy.deepcopy(dict(state.generator.named_parameters()))
+    losses = training._pretrain_step(state, recipe, half, lightness, ab)
+    assert all(value.isfinite() for value in losses.values()) and state.scaler.get_scale() == 2.0**8
+    assert all(torch.equal(value, weights[name]) for name, value in state.generator.named_parameters())
+    training._pretrain_step(state, recipe, half, lightness, ab)
+    assert state.scaler.get_scale() == 2.0**8  # low enough now
+    assert any(not torch.equal(value, weights[name]) for name, value in state.generator.named_parameters())
+    assert all(value.isfinite().all() for value in state.generator.parameters())
+
+
 def test_the_learning_rates_course():
     state, _, _ = new_state("pretrain", epochs=10)  # 100 steps
     optimizer, scheduler = state.optimizers["generator"], state.schedulers["generator"]

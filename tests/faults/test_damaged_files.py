@@ -58,17 +58,17 @@ def test_checkpoints(kind, generator, tmp_path):
         with pytest.raises(UserError, match=r"file\.pt"):
             load(path)
         counts["cut short, refused"] += 1
-    for _ in range(300):
+    for unit in ("bit", "byte") * 300:
         place = rng.randrange(len(whole))
         changed = bytearray(whole)
-        changed[place] ^= 1 << rng.randrange(8)
+        changed[place] ^= 1 << rng.randrange(8) if unit == "bit" else rng.randrange(1, 256)
         path.write_bytes(changed)
         try:
             assert same(load(path), expected)  # a byte that is only padding, or a date
-            counts["flipped where it means nothing"] += 1
+            counts[f"{unit} flipped where it means nothing"] += 1
         except UserError as error:
             assert "file.pt" in str(error)
-            counts["flipped, refused"] += 1
+            counts[f"{unit} flipped, refused"] += 1
     print(kind, dict(counts))
 
 

@@ -1,0 +1,118 @@
+"""Sixteen clients at once at the web page: each gets its own photo back, and the server grows in nothing."""
+
+import io
+import json
+import os
+import signal
+import socket
+import time
+import urllib.request
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import process
+from PIL import Image
+from skimage import data
+from skimage.color import rgb2lab
+
+from pix2pix.checkpoint import save_generator
+from pix2pix.inference import Colorizer
+from pix2pix.unet import GeneratorConfig, UNetGenerator
+
+pytestmark = pytest.mark.faults
+CLIENTS, ROUNDS = 16, 15
+
+
+def measure(process):
+    """(resident memory in MB, open files) of a process."""
+    folder = Path(f"/proc/{process.pid}")
+    pages = int((folder / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(list((folder / "fd").iterdir()))
+
+
+def ask(address, content=None, kind="application/json"):
+    request = urllib.request.Request(address, content, {"Content-Type": kind} if content else {})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return answer.read()
+
+
+class Client:
+    """Somebody with a photo of their own."""
+
+    def __init__(self, number, address, colorizer):
+        self.address, self.number, self.session = f"{address}/gradio_api", number, uuid.uuid4().hex
+        top, left = divmod(number, 4)
+        cut = data.astronaut()[60 * top : 60 * top + 240 + number, 50 * left : 50 * left + 320 - number]
+        self.photo = Image.fromarray(cut).convert("L")
+        self.expected = np.asarray(colorizer.colorize(self.photo)).astype(int)
+
+    def colour(self):
+        """Upload the photo and check what comes back; returns whether it is right."""
+        png = io.BytesIO()
+        self.photo.save(png, "PNG")
+        head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="photo{self.number}.png"\r\n\r\n'
+        body = head.encode() + png.getvalue() + b"\r\n--x--\r\n"
+        (path,) = json.loads(ask(f"{self.address}/upload", body, "multipart/form-data; boundary=x"))
+        file = {"path": path, "orig_name": f"photo{self.number}.png", "meta": {"_type": "gradio.FileData"}}
+        call = json.dumps({"data": [[file], 1], "session_hash": self.session}).encode()
+        event = json.loads(ask(f"{self.address}/call/colour", call))["event_id"]
+        events = ask(f"{self.address}/call/colour/{event}").decode()
+        answer = next(line[6:] for line in reversed(events.splitlines()) if line.startswith("data: ["))
+        files, said = json.loads(answer)[2:4]
+        assert said == "1 of 1 photos coloured" and len(files) == 1, said
+        assert files[0]["orig_name"] == f"photo{self.number}-colorized.png"
+        with Image.open(io.BytesIO(ask(f"{self.address}/file={files[0]['path']}"))) as image:
+            got = np.asarray(image).astype(int)
+        lab, own = rgb2lab(got.astype(np.uint8)), rgb2lab(np.asarray(self.photo.convert("RGB")))
+        assert np.hypot(lab[..., 1], lab[..., 2]).mean() > 5
+        assert np.abs(lab[..., 0] - own[..., 0]).max() < 1
+        return np.abs(got - self.expected).max() <= 1
+
+
+def test_16_clients(tmp_path, monkeypatch, request):
+    pytest.importorskip("gradio")
+    torch.manual_seed(0)
+    network = UNetGenerator(GeneratorConfig(decoder_widths=(16, 8, 8, 8))).eval()
+    torch.nn.init.normal_(network.head.conv.bias, 0, 0.3)
+    save_generator(tmp_path / "generator.pt", network, size=64, about={"stage": "pretrain"})
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    words = ("--serve", "--port", port, "--weights", tmp_path / "generator.pt")
+    server = process("tests/faults/served_briefly.py", *words, cwd=tmp_path)
+    request.addfinalizer(server.kill)
+    assert server.stdout.readline().startswith("open http://")
+
+    colorizer = Colorizer(tmp_path / "generator.pt", device="cpu")
+    clients = [Client(number, f"http://127.0.0.1:{port}", colorizer) for number in range(CLIENTS)]
+    seen, right = [], 0
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for number in range(ROUNDS):
+            right += sum(pool.map(Client.colour, clients))
+            seen.append(((number + 1) * CLIENTS, *measure(server)))
+    assert right == CLIENTS * ROUNDS
+    photos, memory, files = np.array(seen[ROUNDS // 5 :]).T
+    slope = np.polyfit(photos, memory, 1)[0] * 1000
+    print(f"{right} answers of {CLIENTS * ROUNDS} right; {memory[0]:.0f} to {memory[-1]:.0f} MB, {slope:+.1f} MB a")
+    print(f"thousand; {files.min():.0f} to {files.max():.0f} open files")
+    until = time.monotonic() + 300  # gradio looks once a minute for what is older than a minute
+    while left := [path for path in temporary.rglob("*") if path.is_file() and path.stat().st_size]:
+        assert time.monotonic() < until, left
+        time.sleep(1)
+    time.sleep(65)  # what the page removes itself is removed at the next photo
+    assert clients[0].colour()
+    left = list(temporary.glob("pix2pix-*/*"))
+    assert len(left) <= 5, left  # of this last photo: upload, gradio's empty file, result, two previews
+    print(f"{measure(server)[1]} open files afterwards, {len(left)} temporary ones")
+    assert slope < 20 and measure(server)[1] <= seen[0][2]
+    server.send_signal(signal.SIGINT)
+    said, _ = server.communicate(timeout=60)
+    assert server.returncode in (0, 130) and "Traceback" not in said, said
+    assert not list(temporary.glob("pix2pix-*"))
