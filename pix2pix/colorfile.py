@@ -12,7 +12,7 @@ from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import replacing
 from pix2pix.imagefile import MAX_PIXELS, Page, read_pages
 from pix2pix.imagesave import holds_16_bits, write_pages
-from pix2pix.inference import Colorizer
+from pix2pix.inference import STRIP, Colorizer
 from pix2pix.photos import PHOTO_SUFFIXES
 
 COLORIZED, COMPARED = "-colorized", "-compared"
@@ -67,5 +67,11 @@ def _picture(colorizer: Colorizer, page: Page, *, deep: bool, compare: bool) -> 
     coloured = colorizer.colorize_lightness(page.lightness, deep=deep)[0].permute(1, 2, 0).numpy()
     if not compare:
         return coloured
-    gray = lightness_to_gray(page.lightness[0, 0])[..., None].numpy() * np.iinfo(coloured.dtype).max
-    return np.hstack((np.broadcast_to(gray.round().astype(coloured.dtype), coloured.shape), coloured))
+    height, width = coloured.shape[:2]
+    pair = np.empty((height, 2 * width, 3), dtype=coloured.dtype)
+    pair[:, width:] = coloured
+    step = max(1, STRIP // width)
+    for top in range(0, height, step):
+        gray = lightness_to_gray(page.lightness[0, 0, top : top + step]) * np.iinfo(coloured.dtype).max
+        pair[top : top + step, :width] = gray.round()[..., None].numpy()
+    return pair
