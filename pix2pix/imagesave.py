@@ -72,7 +72,9 @@ def _to_depth(pixels: np.ndarray, dtype: type) -> np.ndarray:
     """uint8 or uint16 pixels in the other depth, rounded."""
     if pixels.dtype == dtype:
         return pixels
-    return pixels.astype(np.uint16) * 257 if dtype == np.uint16 else ((pixels + np.uint32(128)) // 257).astype(np.uint8)
+    if dtype == np.uint16:
+        return pixels.astype(np.uint16) * 257
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _join(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:

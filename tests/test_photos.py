@@ -1,5 +1,7 @@
 import os
+import struct
 import tarfile
+import zlib
 
 import numpy as np
 import pytest
@@ -80,7 +82,12 @@ def test_what_cannot_be_read_is_named(tmp_path, real_photos):
     Image.fromarray(real_photos[0]).save(tmp_path / "whole.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:900])
     (tmp_path / "empty.png").touch()
-    for name in ("words.jpg", "cut.jpg", "empty.png", "missing.jpg"):
+    Image.fromarray(real_photos[0]).save(tmp_path / "bomb.png")
+    content = bytearray((tmp_path / "bomb.png").read_bytes())
+    content[16:24] = struct.pack(">II", 60_000, 60_000)  # pixels, for a decoder that believes it
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "bomb.png").write_bytes(content)
+    for name in ("words.jpg", "cut.jpg", "empty.png", "missing.jpg", "bomb.png"):
         with pytest.raises(UserError, match=name):
             read_photo(tmp_path / name)
 

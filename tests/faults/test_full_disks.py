@@ -14,7 +14,7 @@ from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 pytestmark = pytest.mark.faults
 WORDS = ("--stage", "pretrain", "--encoder", "none", "--size", 64, "--batch-size", 4, "--epochs", 2, "--log-every", 2)
-MEGABYTES = (0.1, 0.5, 1, 5, 100, 229, 240, 300, 457, 460, 487, 520, 700, 745, 760)
+MEGABYTES = (0.1, 0.5, 1, 5, 100, 229, 240, 300, 457, 460, 487, 520, 700, 760)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_training_on_a_full_disk(disk, photo_folder, megabytes):
     folder = disk(megabytes)
     error = check(process("train.py", *WORDS, "--data", photo_folder, "--cache", folder / "cache", cwd=folder))
     print(f"{megabytes} MB: {error or 'finished'}")
-    assert bool(error) == (megabytes < 740), error
+    assert bool(error) == (megabytes < 600), error
     for path in folder.rglob("*.pt"):
         (load_generator if path.name == "generator.pt" else load_training)(path)
     assert not list(folder.rglob(".*"))  # nothing half-written is left
@@ -64,7 +64,7 @@ def test_colouring_onto_a_full_disk(disk, real_photos, tmp_path):
     save_generator(tmp_path / "g.pt", UNetGenerator(GeneratorConfig(decoder_widths=(8, 8, 8, 8))), size=32, about={})
     for name in ("one.png", "two.png"):
         Image.fromarray(real_photos[0]).resize((640, 480)).save(tmp_path / name)
-    folder = disk(0.3)
+    folder = disk(0.05)
     words = (tmp_path / "one.png", tmp_path / "two.png", "-o", folder, "--weights", tmp_path / "g.pt")
     child = process("colorize.py", *words, cwd=tmp_path)
     said, _ = child.communicate(timeout=300)
