@@ -58,7 +58,7 @@ def test_lab_ranges_look_at_every_row_of_a_tall_photo():
     rgb = np.full((3 * exploration.BAND + 1, 2, 3), 128, np.uint8)
     rgb[exploration.BAND + 7] = 0
     rgb[-1] = 255
-    assert exploration.lab_ranges(rgb)["L"] == pytest.approx((0, 100), abs=1e-9)
+    assert exploration.lab_ranges(rgb)["L"] == pytest.approx((0, 100), abs=1e-3)
 
 
 def test_lab_planes_follow_the_scaling_of_the_report(astronaut):
@@ -113,7 +113,7 @@ def test_pixels_that_differ_by_rounding_alone_count_as_one_level():
 @pytest.mark.parametrize("shape", [(1, 1), (7, 400), (400, 7)])
 def test_a_tiny_photo_has_ranges_but_no_figure(tmp_path, shape):
     rgb = np.zeros((*shape, 3), np.uint8)
-    assert exploration.lab_ranges(rgb)["L"] == pytest.approx((0, 0), abs=1e-9)
+    assert exploration.lab_ranges(rgb)["L"] == pytest.approx((0, 0), abs=1e-3)
     with pytest.raises(UserError, match=f"{shape[1]}x{shape[0]} pixels"):
         exploration.draw_exploration(rgb, tmp_path / "tiny.png")
     assert not any(tmp_path.iterdir())
