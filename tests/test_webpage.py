@@ -111,7 +111,8 @@ def test_dropped_photos_are_shown_before_and_after_and_come_back_at_full_size(si
     download.value.save_as(tmp_path / "got.png")
     with Image.open(tmp_path / "got.png") as got, Image.open(tmp_path / "astronaut.png") as photo:
         expected = Colorizer(site[1], device="cpu").colorize(photo)
-        assert np.abs(np.asarray(got).astype(int) - np.asarray(expected)).max() <= 4  # bf16 rounds what L measured in two ways brings about
+        # L is measured in two ways, and bf16 makes up to two levels of the difference
+        assert np.abs(np.asarray(got).astype(int) - np.asarray(expected)).max() <= 4
     assert all(url.startswith((site[0], "data:", "blob:")) for url in page.asked), page.asked
 
 
