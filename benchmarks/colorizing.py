@@ -133,7 +133,7 @@ def measure_folder(report: Report, args: argparse.Namespace, folder: Path) -> No
 
 @torch.inference_mode()
 def measure_networks(report: Report, args: argparse.Namespace) -> None:
-    """The networks alone at 256x256, one photo at a time, all in float32 (colorize.py takes bf16 where it is faster)."""
+    """The networks alone at 256x256, one photo at a time, in float32 (colorize.py takes bf16 where faster)."""
     lightness = torch.rand(1, 1, SIZE, SIZE) * 2 - 1
     colorizer = Colorizer(device="cpu")
     colorizer.generator.float()
