@@ -43,7 +43,7 @@ METRICS = {
 
 def psnr(image: Tensor, truth: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB of uint8 RGB (N, 3, H, W), peak 255; infinite for equal photos."""
-    error = (_float64(image) - _float64(truth)).square().mean(dim=(1, 2, 3))
+    error = _mean((image.float() - truth.float()).square_())
     return 10 * torch.log10(255**2 / error)
 
 
@@ -56,14 +56,14 @@ def ssim(image: Tensor, truth: Tensor, data_range: float | Tensor = 255.0) -> Te
     eight_bits = image.dtype == truth.dtype == torch.uint8  # then no sum is rounded: below 2^24, and in int32
     x, y = (image.float(), truth.float()) if eight_bits else (_float64(image), _float64(truth))
     count, whole = SSIM_WINDOW**2, torch.int32 if eight_bits else torch.float64
-    sum_x, sum_y, sum_xx, sum_yy, sum_xy = (_window_sum(z).to(whole) for z in (x, y, x * x, y * y, x * y))
-    product, squares = sum_x * sum_y, sum_x * sum_x + sum_y * sum_y
-    covariance, variances = count * sum_xy - product, count * (sum_xx + sum_yy) - squares
+    sum_x, sum_y, sum_xy, sum_squares = (_window_sum(z).to(whole) for z in (x, y, x * y, x * x + y * y))
+    product, squares = sum_x * sum_y, (sum_x * sum_x).add_(sum_y * sum_y)
+    covariance, variances = sum_xy.mul_(count).sub_(product), sum_squares.mul_(count).sub_(squares)
     span = torch.as_tensor(data_range, dtype=x.dtype, device=x.device).reshape(-1, 1, 1, 1)
-    c1, c2 = (0.01 * span * count) ** 2, (0.03 * span) ** 2 * count * (count - 1)
-    luminance = (2 * product + c1) / (squares + c1)
-    structure = (2 * covariance + c2) / (variances + c2)
-    return (luminance * structure).mean(dim=(1, 2, 3), dtype=torch.float64)
+    c1, c2 = (0.01 * span * count) ** 2 / 2, (0.03 * span) ** 2 * count * (count - 1) / 2
+    above = (product + c1).mul_(covariance + c2)
+    below = (squares + 2 * c1).mul_(variances + 2 * c2)
+    return 4 * _mean(above.div_(below))
 
 
 def colorfulness(image: Tensor) -> Tensor:
@@ -77,24 +77,32 @@ def colorfulness(image: Tensor) -> Tensor:
 
 def ciede2000(lab: Tensor, truth: Tensor) -> Tensor:
     """The mean over pixels of the CIEDE2000 difference of Lab (N, 3, H, W); about 1 is just noticeable."""
-    return _float64(delta_e_2000(lab, truth).mean(dim=(1, 2)))
+    return _mean(delta_e_2000(lab, truth))
 
 
 def ab_l1(lab: Tensor, truth: Tensor) -> Tensor:
     """The mean over pixels and both planes of |ab - true ab|, of Lab (N, 3, H, W), in Lab's own units."""
-    return _float64((lab[:, 1:] - truth[:, 1:]).abs().mean(dim=(1, 2, 3)))
+    return _mean((lab[:, 1:] - truth[:, 1:]).abs())
 
 
 def _window_sum(x: Tensor) -> Tensor:
-    """The sums of the 7x7 windows, of (N, C, H, W) to (N, C, H - 6, W - 6)."""
+    """The sums of the 7x7 windows, of (N, C, H, W) to (N, C, H - 6, W - 6): of pairs, then fours, then 4 + 2 + 1."""
     for dim in (2, 3):
         count = x.shape[dim] - SSIM_WINDOW + 1
-        total = x.narrow(dim, 0, count).clone()
-        for start in range(1, SSIM_WINDOW):
-            total += x.narrow(dim, start, count)
-        x = total
+        pairs = x.narrow(dim, 0, count + 5) + x.narrow(dim, 1, count + 5)
+        fours = pairs.narrow(dim, 0, count) + pairs.narrow(dim, 2, count)
+        x = fours.add_(pairs.narrow(dim, 4, count)).add_(x.narrow(dim, 6, count))
     return x
 
 
+def _mean(values: Tensor) -> Tensor:
+    """(N, ...) to (N,), in float64."""
+    return _off_mps(values).mean(dim=tuple(range(1, values.ndim)), dtype=torch.float64)
+
+
 def _float64(image: Tensor) -> Tensor:
-    return (image.cpu() if image.device.type == "mps" else image).double()  # MPS has no float64
+    return _off_mps(image).double()
+
+
+def _off_mps(values: Tensor) -> Tensor:
+    return values.cpu() if values.device.type == "mps" else values  # MPS has no float64
