@@ -24,10 +24,9 @@ from steps import TrainingSteps, open_photos
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from pix2pix.color import to_lab
+from pix2pix.color import lab_to_rgb_in_gamut, to_lab
 from pix2pix.errors import UserError, run_script
 from pix2pix.evaluation import eval_mode
-from pix2pix.inference import join_colors
 from pix2pix.losses import l1_loss
 from pix2pix.metrics import psnr
 
@@ -134,7 +133,7 @@ def validate(network: nn.Module, truth: Tensor) -> tuple[float, float]:
             lightness, ab = to_lab(photo)
             fake_ab = network(lightness).clamp(-1, 1)
             errors.append(l1_loss(fake_ab, ab).item())
-            decibels.append(psnr(join_colors(lightness, fake_ab), photo).mean().item())
+            decibels.append(psnr(lab_to_rgb_in_gamut(lightness, fake_ab), photo).mean().item())
     return sum(errors) / len(errors), sum(decibels) / len(decibels)
 
 

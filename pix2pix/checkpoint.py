@@ -110,8 +110,8 @@ def load_generator(path: Path) -> LoadedGenerator:
         with torch.device("meta"):  # no time for first weights
             network = UNetGenerator(GeneratorConfig(decoder_widths=widths))
         counters = [name for name in network.state_dict() if name.endswith("num_batches_tracked")]
-        weights = dict.fromkeys(counters, torch.tensor(0)) | saved["weights"]
-        network.load_state_dict({name: value.clone() for name, value in weights.items()}, assign=True)
+        weights = {name: torch.tensor(0) for name in counters} | saved["weights"]
+        network.load_state_dict(weights, assign=True)
         network.normalize = ImageNetNormalize()  # its constants are in no file
         return LoadedGenerator(network.float(), int(saved["size"]), saved["about"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

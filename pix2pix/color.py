@@ -4,7 +4,8 @@ The numbers are those of IEC 61966-2-1 (sRGB) and CIE 15 (Lab) with the D65 whit
 scikit-image's `rgb2lab` and `lab2rgb`. The networks see `L / 50 - 1` and `ab / 110`, both in [-1, 1].
 
 The transfer curve and Lab's are a straight line up to a knee and a power from there on. Both parts are clamped at the
-knee and added, less the line's value there: a fraction of the time of `torch.where`.
+knee and added, less the line's value there: a fraction of the time of `torch.where`. What is computed in place are
+numbers that no gradient needs.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _SCALED_XYZ_TO_RGB = tuple(tuple(x * white for x, white in zip(row, WHITE, stric
 _RGB_TO_SCALED_XYZ = tuple(tuple(x / white for x in row) for row, white in zip(RGB_TO_XYZ, WHITE, strict=True))
 AB_SCALE = 110.0
 GAMUT_MARGIN = 1e-4  # of linear RGB, less than a step of 8 bits
+AT_ONCE = 1 << 17  # pixels converted at a time where many are: what is computed of them stays in a CPU's caches
 
 
 def srgb_to_linear(rgb: Tensor) -> Tensor:
@@ -34,10 +36,12 @@ def srgb_to_linear(rgb: Tensor) -> Tensor:
     return rgb.clamp(max=0.04045) / 12.92 + (curved - 0.04045 / 12.92)
 
 
-def linear_to_srgb(linear: Tensor) -> Tensor:
-    """Apply sRGB's transfer curve; any shape, values in [0, 1]."""
-    curved = 1.055 * _power(linear.clamp(min=0.0031308), 1 / 2.4)
-    return linear.clamp(max=0.0031308) * 12.92 + (curved - (0.055 + 0.0031308 * 12.92))
+def linear_to_srgb(linear: Tensor, white: float = 1.0) -> Tensor:
+    """Apply sRGB's transfer curve; any shape, values in [0, 1] to [0, white]."""
+    curved = linear.clamp(min=0.0031308)
+    line = (linear - curved).mul_(12.92 * white)
+    power = torch.log2(curved).mul_(1 / 2.4).add_(math.log2(1.055 * white)).exp2_()
+    return line.add_(power).sub_(0.055 * white)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
@@ -56,24 +60,48 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     return linear_to_srgb(torch.stack(linear, dim=1)).clamp(0, 1)
 
 
-def lab_to_rgb_in_gamut(lab: Tensor) -> Tensor:
-    """(N, 3, H, W) Lab to (N, 3, H, W) sRGB in [0, 1], chroma reduced where Lab leaves sRGB's gamut.
+def lab_to_rgb_in_gamut(lightness: Tensor, ab: Tensor, dtype: torch.dtype = torch.uint8) -> Tensor:
+    """L (N, 1, H, W) and ab (N, 2, H, W) in [-1, 1] to sRGB (N, 3, H, W), chroma reduced where it leaves the gamut.
 
-    Lightness and hue stay as they are; clipping R, G and B instead changes all three. The chroma kept is found by
-    bisection, to 1/256 of it.
+    `dtype` is uint8, uint16 (rounded, black 0 and white 255 or 65535) or a floating type (white 1). Lightness and hue
+    stay as they are; clipping R, G and B instead changes all three. The chroma kept is found by bisection, to 1/256 of
+    it. For inference: no gradients.
     """
-    planes = _at_least_float32(lab).unbind(1)
-    linear = _lab_to_linear(*planes)
-    outside = (~_in_gamut(*linear)).flatten().nonzero().flatten()
-    if len(outside):
-        lightness, a, b = (plane.flatten()[outside] for plane in planes)
+    rgb = lightness.new_empty((len(ab), 3, *ab.shape[2:]), dtype=dtype)
+    for photo, (light,), (a, b) in zip(rgb, lightness, ab, strict=True):
+        _fill_in_gamut(photo.view(3, -1), [plane.reshape(-1) for plane in (light, a, b)])
+    return rgb
+
+
+def _fill_in_gamut(rgb: Tensor, scaled: list[Tensor]) -> None:
+    """Write the colours of L, a and b, in [-1, 1], each (n,), into `rgb` (3, n)."""
+    outside = []
+    for target, *parts in zip(rgb.split(AT_ONCE, dim=1), *(plane.split(AT_ONCE) for plane in scaled), strict=True):
+        linear = _lab_to_linear(*_to_lab_units(*parts))
+        outside.append(_out_of_gamut(*linear))
+        for channel, values in zip(target, linear, strict=True):
+            channel.copy_(_encode(values, rgb.dtype))
+    mended = rgb.view(torch.int16) if rgb.dtype == torch.uint16 else rgb  # torch cannot index uint16
+    for found in torch.cat(outside).nonzero().flatten().split(AT_ONCE):
+        lightness, a, b = _to_lab_units(*(plane[found] for plane in scaled))
         kept = torch.zeros_like(lightness)
         for halving in range(1, 9):
             tried = kept + 0.5**halving
-            kept += 0.5**halving * _in_gamut(*_lab_to_linear(lightness, a * tried, b * tried))
-        for plane, fitted in zip(linear, _lab_to_linear(lightness, a * kept, b * kept), strict=True):
-            plane.view(-1)[outside] = fitted
-    return linear_to_srgb(torch.stack(linear, dim=1)).clamp(0, 1)
+            kept.add_(~_out_of_gamut(*_lab_to_linear(lightness, a * tried, b * tried)), alpha=0.5**halving)
+        for channel, values in zip(mended, _lab_to_linear(lightness, a * kept, b * kept), strict=True):
+            channel[found] = _encode(values, rgb.dtype).view(mended.dtype)
+
+
+def _to_lab_units(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return (lightness * 50).add_(50), a * AB_SCALE, b * AB_SCALE
+
+
+def _encode(linear: Tensor, dtype: torch.dtype) -> Tensor:
+    """Linear R, G or B to sRGB of a type, rounded and with its own white (1 for a floating type)."""
+    if dtype.is_floating_point:
+        return linear_to_srgb(linear).clamp_(0, 1)
+    white = torch.iinfo(dtype).max
+    return linear_to_srgb(linear, white).add_(0.5).clamp_(0, white).to(dtype)
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,14 +172,14 @@ def _seventh(chroma: Tensor) -> Tensor:
 def _lab_to_linear(lightness: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
     """L, a and b of any shape to linear R, G and B, outside [0, 1] where Lab leaves sRGB's gamut."""
     fy = (lightness + 16) / 116
-    curved = (fy + a / 500, fy, (fy - b / 200).clamp(min=0))
+    curved = (torch.add(fy, a, alpha=1 / 500), fy, torch.add(fy, b, alpha=-1 / 200).clamp(min=0))
     return _matrix(_SCALED_XYZ_TO_RGB, [_lab_curve_inverse(f) for f in curved])
 
 
-def _in_gamut(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
-    """Whether linear R, G and B are a colour of sRGB; any shape."""
+def _out_of_gamut(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+    """Whether linear R, G and B are no colour of sRGB; any shape."""
     low, high = torch.minimum(torch.minimum(red, green), blue), torch.maximum(torch.maximum(red, green), blue)
-    return (low >= -GAMUT_MARGIN) & (high <= 1 + GAMUT_MARGIN)
+    return torch.maximum(high.sub_(1), low.neg_()) > GAMUT_MARGIN
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
@@ -161,7 +189,7 @@ def _at_least_float32(values: Tensor) -> Tensor:
 def _matrix(rows: tuple[tuple[float, ...], ...], channels: Sequence[Tensor]) -> list[Tensor]:
     """3x3 matrix times three channels of any shape, written out so that autocast cannot round it to bf16."""
     first, second, third = channels
-    return [(row[0] * first).add(second, alpha=row[1]).add(third, alpha=row[2]) for row in rows]
+    return [(row[0] * first).add_(second, alpha=row[1]).add_(third, alpha=row[2]) for row in rows]
 
 
 def _lab_curve(t: Tensor) -> Tensor:
@@ -170,10 +198,10 @@ def _lab_curve(t: Tensor) -> Tensor:
 
 
 def _lab_curve_inverse(f: Tensor) -> Tensor:
-    cube = f.clamp(min=0.2068966) ** 3
-    return f.clamp(max=0.2068966) / 7.787 + (cube - 0.2068966 / 7.787)
+    curved = f.clamp(min=0.2068966)
+    return (f - curved).mul_(1 / 7.787).addcmul_(curved * curved, curved)
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:
     """Powers of positive numbers, three times as fast on a CPU as by `**`."""
-    return torch.exp2(exponent * torch.log2(base))
+    return torch.log2(base).mul_(exponent).exp2_()

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pix2pix.color import AB_SCALE, rgb_to_lab, split_lab, to_lab
+from pix2pix.color import AB_SCALE, lab_to_rgb_in_gamut, rgb_to_lab, split_lab, to_lab
 from pix2pix.data import ColorizationDataset, batches
 from pix2pix.files import replacing
-from pix2pix.inference import gray_photos, join_colors, predict_ab
+from pix2pix.inference import gray_photos, predict_ab
 from pix2pix.metrics import ab_l1, ciede2000, colorfulness, psnr, ssim
 
 BATCH = 8  # photos predicted at a time
@@ -42,14 +42,14 @@ def constant_row(mean_ab: list[float]) -> Row:
 
     def colorize(lightness: Tensor) -> Tensor:
         ab = lightness.new_tensor(mean_ab).view(1, 2, 1, 1) / AB_SCALE
-        return join_colors(lightness, ab.expand(len(lightness), 2, *lightness.shape[-2:]))
+        return lab_to_rgb_in_gamut(lightness, ab.expand(len(lightness), 2, *lightness.shape[-2:]))
 
     return colorize
 
 
 def model_row(generator: nn.Module, size: int, strength: float = 1.0) -> Row:
     """A generator in eval mode that works at `size` x `size`; its ab are multiplied by `strength`."""
-    return lambda lightness: join_colors(lightness, strength * predict_ab(generator, lightness, (size, size)))
+    return lambda lightness: lab_to_rgb_in_gamut(lightness, strength * predict_ab(generator, lightness, (size, size)))
 
 
 def score_rows(truth: Tensor, rows: dict[str, Row]) -> tuple[Scores, dict[str, Tensor]]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 
+from pix2pix import color
 from pix2pix.color import (
     WHITE,
     XYZ_TO_RGB,
@@ -108,7 +109,7 @@ def test_chroma_is_reduced_to_the_gamut_where_clipping_would_change_lightness_an
     generator = torch.Generator().manual_seed(0)
     lab = torch.rand(1, 3, 64, 64, generator=generator) * 120 - 60
     lab[:, 0] = lab[:, 0].abs() / 60 * 100
-    rgb = lab_to_rgb_in_gamut(lab)
+    rgb = lab_to_rgb_in_gamut(*split_lab(lab), torch.float32)
     fitted = torch.from_numpy(rgb2lab(rgb[0].double().numpy(), channel_axis=0))[None]
     assert (fitted[:, 0] - lab[:, 0]).abs().max() < 0.1
     clipped = torch.from_numpy(rgb2lab(lab_to_rgb(lab)[0].numpy(), channel_axis=0))
@@ -124,12 +125,13 @@ def test_chroma_is_reduced_to_the_gamut_where_clipping_would_change_lightness_an
     assert ((outside <= 0.001) | (outside >= 0.999)).any(axis=1).mean() > 0.95  # no more was taken than needed
 
 
-def test_reducing_chroma_equals_bisection_of_every_pixel_alone():
-    """Also of pixels inside the gamut, and whatever their place in the batch."""
+def test_reducing_chroma_equals_bisection_of_every_pixel_alone(monkeypatch):
+    """Also of pixels inside the gamut, and whatever their place in the batch and among those converted at a time."""
+    monkeypatch.setattr(color, "AT_ONCE", 50)
     generator = torch.Generator().manual_seed(1)
     lab = torch.rand(2, 3, 8, 9, generator=generator, dtype=torch.float64) * 160 - 80
     lab[:, 0] = lab[:, 0].abs() / 80 * 100
-    rgb = lab_to_rgb_in_gamut(lab)
+    rgb = lab_to_rgb_in_gamut(*split_lab(lab), torch.float64)
     for photo, row, column in itertools.product(range(2), range(8), range(9)):
         lightness, *ab = lab[photo, :, row, column].tolist()
 
@@ -144,6 +146,21 @@ def test_reducing_chroma_equals_bisection_of_every_pixel_alone():
         linear = [min(max(value, 0), 1) for value in linear_rgb(lightness, ab[0] * share, ab[1] * share)]
         expected = [1.055 * value ** (1 / 2.4) - 0.055 if value > 0.0031308 else 12.92 * value for value in linear]
         assert rgb[photo, :, row, column].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_whole_numbers_are_the_rounded_colours(dtype):
+    """In and out of the gamut, and more pixels than are converted at a time."""
+    generator = torch.Generator().manual_seed(2)
+    lightness = torch.rand(2, 1, 300, 500, generator=generator, dtype=torch.float64) * 2 - 1
+    ab = torch.rand(2, 2, 300, 500, generator=generator, dtype=torch.float64) * 0.8 - 0.4
+    white = torch.iinfo(dtype).max
+    expected = white * lab_to_rgb_in_gamut(lightness, ab, torch.float64)
+    rgb = lab_to_rgb_in_gamut(lightness, ab, dtype)
+    assert rgb.dtype == dtype and rgb.double().max() == white
+    assert (rgb.double() - expected).abs().max() <= 0.5 + 1e-6
+    single = lab_to_rgb_in_gamut(lightness.float(), ab.float(), dtype).double()
+    assert ((single - expected).abs() < 0.5 + 1e-5 * white).double().mean() > 0.999
 
 
 def linear_rgb(lightness, a, b):
