@@ -8,15 +8,19 @@ may build it at once. One that was damaged later is built again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -165,21 +169,24 @@ def _build(
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     near_gray, broken = [], {}
     try:
-        with (temporary / "photos.npy").open("wb") as file:  # plainly written: a full disk is an error, not a crash
+        with (temporary / "photos.npy").open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), size, size, 3)}
             np.lib.format.write_array_header_1_0(file, header)
-            end = file.tell() + _bytes(photos, size)
-            results = _decode_all(photos, size, workers if len(photos) > IN_PROCESS else 0)
-            bar = tqdm(results, total=len(photos), unit="photo", desc=f"decoding {label}".strip())
-            for photo, (pixels, reason, colour) in zip(photos, bar, strict=True):
-                if pixels is None:
-                    broken[photo.name] = reason
-                    continue
-                if colour < NEAR_GRAY:
-                    near_gray.append(photo.name)
-                if room:
-                    file.write(pixels.tobytes())
-            file.truncate(end)  # the rows that broken photos left
+            start = file.tell()
+            if room:
+                file.truncate(start + _bytes(photos, size))
+        rows = range(start, start + _bytes(photos, size), size * size * 3) if room else itertools.repeat(None)
+        tasks = (_Task(photo, size, temporary / "photos.npy", row) for photo, row in zip(photos, rows, strict=False))
+        results = _decode_all(tasks, workers if len(photos) > IN_PROCESS else 0)
+        bar = tqdm(results, total=len(photos), unit="photo", desc=f"decoding {label}".strip())
+        for photo, (reason, colour) in zip(photos, bar, strict=True):
+            if reason:
+                broken[photo.name] = reason
+            elif colour < NEAR_GRAY:
+                near_gray.append(photo.name)
+        if room and broken:
+            kept = [row for row, photo in zip(rows, photos, strict=True) if photo.name not in broken]
+            _move_rows(temporary / "photos.npy", kept, rows)
         if not room:
             (temporary / "photos.npy").unlink()
         (temporary / "index.json").write_text(json.dumps({"near_gray": near_gray, "broken": broken}))
@@ -194,15 +201,60 @@ def _build(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _decode_all(photos: list[Photo], size: int, workers: int) -> Iterator[tuple[np.ndarray | None, str, float]]:
-    """`_decode` of every photo in order, by worker processes, or in this one for 0."""
+def _move_rows(path: Path, places: list[int], rows: range) -> None:
+    """Close the gaps that broken photos left: the rows at the bytes `places` become the first ones of `rows`."""
+    with path.open("r+b") as file:
+        for place, row in zip(places, rows, strict=False):
+            file.seek(place)
+            pixels = file.read(rows.step)
+            file.seek(row)
+            file.write(pixels)
+
+
+class _Task(NamedTuple):
+    """A photo to decode, and the byte of the file `target` to write its pixels to; None: nowhere."""
+
+    photo: Photo
+    size: int
+    target: Path
+    row: int | None
+
+
+def _decode_all(tasks: Iterator[_Task], workers: int) -> Iterator[tuple[str, float]]:
+    """`_decode_into` of every task in order, by worker processes, or in this one for 0."""
     if not workers:
-        yield from (_decode((photo, size)) for photo in photos)
+        yield from map(_decode_into, tasks)
         return
-    with multiprocessing.get_context("spawn").Pool(workers, ignore_interrupts) as pool:
-        for start in range(0, len(photos), QUEUED):
-            tasks = [(photo, size) for photo in photos[start : start + QUEUED]]
-            yield from pool.imap(_decode, tasks, chunksize=16)
+    with _without_main():
+        pool = multiprocessing.get_context("spawn").Pool(workers, ignore_interrupts)
+    with pool:
+        while queued := list(itertools.islice(tasks, QUEUED)):
+            yield from pool.imap(_decode_into, queued, chunksize=16)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes started inside the block do not import the script that is running, and with it torch: these need
+    nothing of it, and start in a fifth of the time. multiprocessing finds the script by the attributes hidden here."""
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
+    try:
+        for name in hidden:
+            setattr(main, name, None)
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)
+
+
+def _decode_into(task: _Task) -> tuple[str, float]:
+    """Write a photo's pixels to its place; returns why that could not be, or "", and how much colour it has."""
+    pixels, reason, colour = _decode((task.photo, task.size))
+    if pixels is not None and task.row is not None:
+        with task.target.open("r+b") as file:  # plainly written: a full disk is an error, not a crash
+            file.seek(task.row)
+            file.write(pixels.tobytes())
+    return reason, colour
 
 
 def _decode(task: tuple[Photo, int]) -> tuple[np.ndarray | None, str, float]:
