@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from ddcolor import DDColorTiny
 from measure import Report, alternate, make_photo, make_photos, parser, run_process, speedup, timed
 from PIL import Image
 from siggraph17 import Siggraph17Generator
@@ -137,7 +138,10 @@ def measure_networks(report: Report, args: argparse.Namespace) -> None:
     lightness = torch.rand(1, 1, SIZE, SIZE) * 2 - 1
     colorizer = Colorizer(device="cpu")
     colorizer.generator.float()
-    others = {"SIGGRAPH17 (Zhang et al. 2017)": Siggraph17Generator().eval()}
+    others = {
+        "SIGGRAPH17 (Zhang et al. 2017)": Siggraph17Generator().eval(),
+        "DDColor-tiny (Kang et al. 2023)": DDColorTiny().eval(),
+    }
     try:
         from report_pipeline import dynamic_unet
 

@@ -12,6 +12,7 @@ from PIL import Image
 sys.path.insert(0, str(ROOT / "benchmarks"))  # its scripts run from there
 
 import measure
+from ddcolor import DDColorTiny
 from siggraph17 import Siggraph17Generator
 
 
@@ -77,3 +78,15 @@ def test_siggraph17_has_the_papers_shape():
     dilations = [{layer.dilation for layer in block if isinstance(layer, torch.nn.Conv2d)} for block in network.down]
     assert dilations == [{(1, 1)}] * 4 + [{(2, 2)}] * 2 + [{(1, 1)}]
     assert len(handles) == 7
+
+
+def test_ddcolor_has_the_papers_shape():
+    """Kang et al. 2023: 100 colour queries look at three scales in turn, nine times, and make a map each."""
+    network, seen = DDColorTiny().eval(), []
+    for block in network.color_blocks:
+        block.register_forward_hook(lambda block, inputs, queries: seen.append((inputs[2].shape[1], queries.shape)))
+    with torch.inference_mode():
+        ab = network(torch.zeros(2, 1, 64, 96))
+    assert ab.shape == (2, 2, 64, 96)
+    assert [pixels for pixels, _ in seen] == [4 * 6, 8 * 12, 16 * 24] * 3
+    assert {shape for _, shape in seen} == {(2, 100, 256)}
