@@ -52,7 +52,7 @@ def measure(report: Report, args: argparse.Namespace, folder: Path) -> None:
 
     def pillow_alone() -> float:
         """Without the start of the processes."""
-        tasks = [(str(photo.path), args.size) for photo in photos]
+        tasks = [(photo.file, args.size) for photo in photos]
         with multiprocessing.get_context("spawn").Pool(cores) as pool:
             pool.map(decode, tasks[:cores], chunksize=1)
             start = time.perf_counter()

@@ -30,7 +30,7 @@ from pix2pix.errors import UserError
 from pix2pix.locks import built_in
 from pix2pix.photos import Photo, read_photo
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 NEAR_GRAY = 5.0  # mean of max(R, G, B) - min(R, G, B), of 255, under which a photo has next to no colour
 MOST_BROKEN = 0.05
 IN_PROCESS = 64  # as many photos are decoded faster than worker processes start
@@ -113,18 +113,24 @@ def _bytes(photos: list[Photo], size: int) -> int:
 
 def _key(photos: list[Photo], size: int) -> str:
     """A name for these photos in this order, as they are on the disk now."""
-    digest = hashlib.sha256(f"{CACHE_VERSION} {size}".encode())
-    stats: dict[Path, os.stat_result] = {}
+    digest = hashlib.sha256(f"{CACHE_VERSION} {size}\n".encode())
+    states: dict[str, str] = {}  # of tar files, each asked once
     for photo in photos:
-        if photo.path not in stats:
-            try:
-                stats[photo.path] = photo.path.stat()
-            except OSError:
-                stats[photo.path] = photo.path.lstat()  # a link to nothing; reading it will say so
-        stat = stats[photo.path]
-        entry = (photo.name, str(photo.path.absolute()), photo.offset, stat.st_size, stat.st_mtime_ns)
-        digest.update(json.dumps(entry).encode())
+        state = states.get(photo.file) or _state(photo.file)
+        if photo.length is not None:
+            states[photo.file] = state
+        entry = f"{photo.name}\0{photo.file}\0{photo.offset}\0{state}\n"
+        digest.update(entry.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def _state(file: str) -> str:
+    """What changes with a file's content: its size and time."""
+    try:
+        stat = os.stat(file)  # noqa: PTH116
+    except OSError:
+        stat = os.lstat(file)  # a link to nothing; reading it will say so
+    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def _open(folder: Path, count: int, size: int) -> tuple[dict | None, np.ndarray | None]:

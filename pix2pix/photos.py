@@ -7,8 +7,9 @@ import itertools
 import os
 import tarfile
 import warnings
-from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -19,17 +20,21 @@ from pix2pix.files import refuse_special
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
-@dataclass(frozen=True)
-class Photo:
+class Photo(NamedTuple):
     """Where a photo lies: a file, or `length` bytes from `offset` on inside a tar file.
 
-    `name` is its path inside the folder or tar it was found in, with "/" between the parts.
+    `name` is its path inside the folder or tar it was found in, with "/" between the parts. A million of them are made
+    and compared at the start of a training, hence a tuple, and `file` is a plain string.
     """
 
     name: str
-    path: Path
+    file: str
     offset: int = 0
     length: int | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.file)
 
     def read_bytes(self) -> bytes:
         refuse_special(self.path, self.name)
@@ -43,8 +48,9 @@ class Photo:
 def find_photos(sources: list[Path], suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> list[Photo]:
     """The photos, by their suffixes, of folders (searched recursively), tar files and single files, sorted by name.
 
-    With several sources a name begins with its source's own name. Raises UserError for a source that is missing,
-    is no tar, or holds no photo, and when two photos have one name or one photo is in two sources.
+    With several sources a name begins with its source's own name. The files are absolute paths. Raises UserError for a
+    source that is missing, is no tar, or holds no photo, and when two photos have one name or one photo is in two
+    sources.
     """
     photos: list[Photo] = []
     for source in sources:
@@ -52,34 +58,35 @@ def find_photos(sources: list[Path], suffixes: tuple[str, ...] = PHOTO_SUFFIXES)
         if not found:
             raise UserError(f"no photos in {source} (looked for {' '.join(suffixes)})")
         if len(sources) > 1:
-            found = [Photo(f"{source.name}/{photo.name}", photo.path, photo.offset, photo.length) for photo in found]
+            found = [photo._replace(name=f"{source.name}/{photo.name}") for photo in found]
         photos += found
-    photos.sort(key=lambda photo: photo.name)
+    photos.sort(key=itemgetter(0))
     for first, second in itertools.pairwise(photos):
         if first.name == second.name:
             raise UserError(f"two photos are called {first.name}; give folders with different names")
-    places: dict[tuple[Path, int], Photo] = {}
+    places: dict[tuple[str, int], Photo] = {}
     for photo in photos if len(sources) > 1 else ():
-        twin = places.setdefault((photo.path.absolute(), photo.offset), photo)
+        twin = places.setdefault((photo.file, photo.offset), photo)
         if twin is not photo:
             raise UserError(f"{twin.name} and {photo.name} are one photo, in two of the sources; give each folder once")
     return photos
 
 
 def _photos_in(source: Path, suffixes: tuple[str, ...]) -> list[Photo]:
+    whole = source.absolute()
     if source.is_dir():
         found = []
-        for folder, folders, files in os.walk(source):
+        for folder, folders, files in os.walk(whole):
             folders.sort()
-            place = Path(folder)
-            inner = "".join(f"{part}/" for part in place.relative_to(source).parts)
-            found += [Photo(inner + file, place / file) for file in files if _is_photo_name(file, suffixes)]
+            inner = "".join(f"{part}/" for part in Path(folder).relative_to(whole).parts)
+            start = os.path.join(folder, "")  # noqa: PTH118
+            found += [Photo(inner + file, start + file) for file in files if _is_photo_name(file, suffixes)]
         return found
     if not source.exists():
         raise UserError(f"there is no {source}; give a folder of photos or a tar of photos")
     refuse_special(source, str(source))
     if source.suffix.lower() in suffixes:
-        return [Photo(source.name, source)]
+        return [Photo(source.name, str(whole))]
     try:
         with tarfile.open(source, "r:") as tar:
             members = {m.name: m for m in tar if m.isreg() and _is_photo_name(m.name, suffixes)}  # a later one replaces
@@ -87,7 +94,7 @@ def _photos_in(source: Path, suffixes: tuple[str, ...]) -> list[Photo]:
         raise UserError(
             f"{source} is neither a folder of photos nor an uncompressed tar of photos ({error})"
         ) from error
-    return [Photo(member.name, source, member.offset_data, member.size) for member in members.values()]
+    return [Photo(member.name, str(whole), member.offset_data, member.size) for member in members.values()]
 
 
 def _is_photo_name(name: str, suffixes: tuple[str, ...]) -> bool:
@@ -100,7 +107,7 @@ def read_photo(photo: Photo | Path) -> Image.Image:
 
     Raises UserError, naming the photo and the reason, when it cannot be read.
     """
-    photo = photo if isinstance(photo, Photo) else Photo(str(photo), photo)
+    photo = photo if isinstance(photo, Photo) else Photo(str(photo), str(photo))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of bad tags and large photos: what cannot be read is said below
