@@ -121,7 +121,7 @@ def private_memory() -> float:
 def measure_processes(report: Report, args: argparse.Namespace, folder: Path) -> None:
     """train.py itself: photos a second in its second epoch, by one process with one thread, by two, and by one with
     two threads."""
-    make_photos(folder / "photos", args.photos, 160, 120)
+    make_photos(folder / "photos", args.photos, 320, 240)
     kinds = {"one process, one thread": (1, 1), "two processes, one thread each": (2, 1)}
     kinds["one process, two threads"] = (1, 2)
     rates: dict[str, list[float]] = {name: [] for name in kinds}
@@ -130,14 +130,14 @@ def measure_processes(report: Report, args: argparse.Namespace, folder: Path) ->
             rates[name].append(train_rate(folder, processes, threads))
     for name, values in rates.items():
         report.keep({f"{name} (photos/s)": values})
-        report.add(f"train.py at 64 px: {name}", median(values), "photos/s")
+        report.add(f"train.py at 128 px: {name}", median(values), "photos/s")
     one, two, threads = (median(values) for values in rates.values())
     report.add("efficiency of two processes: / two times one with one thread", two / (2 * one))
     report.add("two processes / one with two threads", two / threads)
 
 
 def train_rate(folder: Path, processes: int, threads: int) -> float:
-    words = ["train.py", "--stage", "pretrain", "--data", folder / "photos", "--size", 64, "--epochs", 2]
+    words = ["train.py", "--stage", "pretrain", "--data", folder / "photos", "--size", 128, "--epochs", 2]
     words += ["--encoder", "none", "--device", "cpu", "--cache", folder / "cache", "--runs", folder / "runs"]
     start = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"] if processes > 1 else []
     command = [sys.executable, *map(str, start + words)]

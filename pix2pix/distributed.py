@@ -83,11 +83,10 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if not dist.is_initialized():
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(averaged.view_as(gradient))
+    for sent in [dist.all_reduce(gradient, async_op=True) for gradient in gradients]:
+        sent.wait()
+    for gradient in gradients:
+        gradient /= dist.get_world_size()
 
 
 def average(values: Tensor) -> Tensor:
@@ -108,18 +107,39 @@ def any_process(flag: bool, device: torch.device) -> bool:
     return votes.item() > 0
 
 
-class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes; its gradient is the sum of theirs."""
+class _NormalizeOverAll(torch.autograd.Function):
+    """Batch normalisation by the mean and variance of the batches of all processes, with PyTorch's own kernels.
+
+    They know the gradient of fixed statistics. What is missing, that the statistics move with every x, is
+    weight / std * (mean of g + x^ * mean of g x^), with the means over all processes (Ioffe and Szegedy 2015).
+    """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
-        values = values.clone()
-        dist.all_reduce(values)
-        return values
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
+        _, mean, scale = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+        moments = torch.stack((mean, scale**-2 - eps + mean.square()))
+        dist.all_reduce(moments)
+        mean, mean_square = moments / dist.get_world_size()
+        variance = (mean_square - mean.square()).clamp(min=0)
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, eps)[0], mean, variance
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        return _Sum.forward(ctx, gradient)
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401
+        x, weight, mean, variance = ctx.saved_tensors
+        of_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        sums = torch.stack((of_weight, of_bias))
+        dist.all_reduce(sums)
+        mean_gx, mean_g = sums / (dist.get_world_size() * x.numel() // x.shape[1])
+        scale = torch.rsqrt(variance + ctx.eps)
+        slope = weight * scale.square() * mean_gx
+        offset = weight * scale * mean_g - slope * mean
+        of_x = of_x - offset[:, None, None] - x * slope[:, None, None]
+        return of_x.to(x.dtype), of_weight, of_bias, None
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
@@ -128,18 +148,13 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        values = x.float()
+        normalized, mean, variance = _NormalizeOverAll.apply(x, self.weight, self.bias, self.eps)
         count = dist.get_world_size() * x.numel() // x.shape[1]
-        sums = torch.stack((values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))))
-        mean, mean_square = _Sum.apply(sums) / count
-        variance = (mean_square - mean.square()).clamp(min=0)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked += 1
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        return normalized
 
 
 def synchronize_batch_norm(network: nn.Module) -> None:
