@@ -186,10 +186,10 @@ def make_photo(width: int, height: int, seed: int) -> Image.Image:
     return photo
 
 
-def make_photos(folder: Path, count: int, width: int, height: int, *, quality: int = 90) -> list[Path]:
+def make_photos(folder: Path, count: int, width: int, height: int) -> list[Path]:
     """`count` different JPEGs in a new folder."""
     folder.mkdir(parents=True)
     paths = [folder / f"{number:05d}.jpg" for number in range(count)]
     for number, path in enumerate(paths):
-        make_photo(width, height, number).save(path, quality=quality)
+        make_photo(width, height, number).save(path, quality=90)
     return paths

@@ -40,16 +40,16 @@ def patch_gan() -> nn.Module:
 
 
 class LabPhotos(Dataset):
-    """Photos resized by Pillow, half of them mirrored, as L (1, 256, 256) and ab (2, 256, 256) in [-1, 1]."""
+    """Photos resized by Pillow, half of them mirrored, as L (1, size, size) and ab (2, size, size) in [-1, 1]."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
+    def __init__(self, paths: list[Path], size: int = SIZE) -> None:
+        self.paths, self.size = paths, size
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image = Image.open(self.paths[index]).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+        image = Image.open(self.paths[index]).convert("RGB").resize((self.size, self.size), Image.Resampling.BICUBIC)
         if torch.rand(()) < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         lab = torch.from_numpy(rgb2lab(np.array(image)).astype(np.float32)).permute(2, 0, 1)

@@ -1,12 +1,13 @@
 """Training against the report's pipeline, both stages, in whole steps with their data; and the quality at equal steps.
 
     pip install -e ".[fastai,plots]"
-    python benchmarks/training.py                      # about ten minutes on two cores
+    python benchmarks/training.py                      # about half an hour on two cores, most of it the curves
+    python benchmarks/training.py --data PHOTOS        # the curves on photos of one's own: a folder or a tar
     python benchmarks/training.py --steps 1 --runs 1 --quality-steps 0
 
 The other side is the report's notebook rebuilt (`report_pipeline.py`): fastai's DynamicUnet, scikit-image's Lab photo
 by photo in the loader, float32, batches of 16 at 256x256. Ours has the report's recipe, and then
-its own.
+its own. The curves are of both at 128x128, for time's sake.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
 from measure import Report, alternate, make_photos, parser, speedup, timed
 from steps import TrainingSteps, open_photos
@@ -29,16 +32,19 @@ from pix2pix.errors import UserError, run_script
 from pix2pix.evaluation import eval_mode
 from pix2pix.losses import l1_loss
 from pix2pix.metrics import psnr
+from pix2pix.photos import find_photos
 
 TARGETS = {"pretrain": 25, "gan": 16}
 SIZE, BATCH = 256, 16
+QUALITY_SIZE, HELD_OUT = 128, 64  # of the curves: the size in pixels, and the photos that they are measured on
 
 
 def main() -> None:
     flags = parser(__doc__, runs=3)
     flags.add_argument("--steps", type=int, default=2, help="of the report's pipeline a run (default: 2)")
     flags.add_argument("--photos", type=int, default=128, help="to train on (default: 128)")
-    flags.add_argument("--quality-steps", type=int, default=60, help="of both, for the curves; 0: none (default: 60)")
+    flags.add_argument("--data", type=Path, help="photos for the curves (default: made ones)")
+    flags.add_argument("--quality-steps", type=int, default=240, help="of both, for the curves; 0: none (default: 240)")
     args = flags.parse_args()
     try:
         from report_pipeline import LabPhotos, ReportTraining
@@ -53,8 +59,9 @@ def main() -> None:
         for stage in TARGETS:
             measure_stage(report, args, stage, folder, loader, ReportTraining())
         if args.quality_steps:
-            held_out = make_photos(folder / "validation", 16, 480, 360)
-            compare_quality(report, args, folder, loader, ReportTraining(), held_out)
+            seen, held_out = quality_photos(args, folder)
+            loader = DataLoader(LabPhotos(seen, QUALITY_SIZE), BATCH, shuffle=True, drop_last=True)
+            compare_quality(report, args, folder, loader, ReportTraining(), seen[0].parent, held_out[0].parent)
     report.write()
 
 
@@ -70,7 +77,8 @@ def measure_stage(
     device = torch.device("cpu")
     their_batches = endless(loader)
     their_step = theirs.gan if stage == "gan" else theirs.pretrain
-    recipes = {recipe: our_steps(stage, recipe, folder, device) for recipe in ("report", "default")}
+    dataset = open_photos(folder / "photos", SIZE, folder / "cache")
+    recipes = {recipe: TrainingSteps(stage, recipe, SIZE, dataset, device) for recipe in ("report", "default")}
     often = 5 * args.steps  # a step of ours is many times as short
 
     def repeat(step: Callable[[], object], count: int) -> Callable[[], float]:
@@ -90,8 +98,21 @@ def measure_stage(
     report.add(f"{stage}: ours with our recipe / the report's", ratio, "times")
 
 
-def our_steps(stage: str, recipe: str, folder: Path, device: torch.device) -> TrainingSteps:
-    return TrainingSteps(stage, recipe, SIZE, open_photos(folder / "photos", SIZE, folder / "cache"), device)
+def quality_photos(args: argparse.Namespace, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files of photos to train on, enough for every step to see new ones, and of held-out ones, in two new folders."""
+    count = args.quality_steps * BATCH
+    if args.data is None:
+        made = make_photos(folder / "seen", count + HELD_OUT, 240, 180)
+    else:
+        photos, made = find_photos([args.data]), []
+        if len(photos) <= HELD_OUT + BATCH:
+            raise UserError(f"{args.data} has {len(photos)} photos; give at least {HELD_OUT + BATCH + 1}")
+        (folder / "seen").mkdir()
+        for index in np.random.default_rng(0).permutation(len(photos))[: count + HELD_OUT]:
+            made.append(folder / "seen" / f"{len(made):05d}{Path(photos[index].name).suffix}")
+            made[-1].write_bytes(photos[index].read_bytes())
+    (folder / "validation").mkdir()
+    return made[HELD_OUT:], [path.rename(folder / "validation" / path.name) for path in made[:HELD_OUT]]
 
 
 def compare_quality(
@@ -100,14 +121,18 @@ def compare_quality(
     folder: Path,
     loader: DataLoader,
     theirs: nn.Module,
-    held_out: list[Path],
+    seen: Path,
+    held_out: Path,
 ) -> None:
-    """Both pretrained from random weights for equally many steps of 16 photos; ours as our recipe has it, without the
-    features. The validation curves are drawn beside the JSON."""
-    ours = our_steps("pretrain", "report", folder, torch.device("cpu"))
-    dataset = open_photos(held_out[0].parent, SIZE, folder / "cache")
+    """Both pretrained from random weights for equally many steps of 16 photos, with the report's recipe. The curves of
+    the held-out photos, beside gray's, are drawn beside the JSON."""
+    torch.manual_seed(0)
+    ours = TrainingSteps(
+        "pretrain", "report", QUALITY_SIZE, open_photos(seen, QUALITY_SIZE, folder / "cache"), torch.device("cpu")
+    )
+    dataset = open_photos(held_out, QUALITY_SIZE, folder / "cache")
     truth = torch.stack([dataset[index] for index in range(len(dataset))])
-    their_batches, every = endless(loader), max(1, args.quality_steps // 6)
+    their_batches, every = endless(loader), max(1, args.quality_steps // 12)
     curves: dict[str, list[tuple[int, float, float]]] = {"ours": [], "the report's": []}
     for step in range(args.quality_steps + 1):
         if step % every == 0:
@@ -116,6 +141,8 @@ def compare_quality(
         if step < args.quality_steps:
             ours.step()
             theirs.pretrain(*next(their_batches))
+    gray = validate(lambda lightness: lightness.new_zeros(len(lightness), 2, *lightness.shape[2:]), truth)
+    curves["gray"] = [(0, *gray), (args.quality_steps, *gray)]
     for name, curve in curves.items():
         step, l1, decibels = curve[-1]
         report.add(f"validation L1 after {step} steps: {name}", l1)
@@ -125,10 +152,10 @@ def compare_quality(
 
 
 @torch.inference_mode()
-def validate(network: nn.Module, truth: Tensor) -> tuple[float, float]:
-    """L1 of ab, and PSNR in dB, of uint8 photos (N, 3, 256, 256)."""
+def validate(network: Callable[[Tensor], Tensor], truth: Tensor) -> tuple[float, float]:
+    """L1 of ab, and PSNR in dB, of uint8 photos (N, 3, H, W)."""
     errors, decibels = [], []
-    with eval_mode(network):
+    with eval_mode(network) if isinstance(network, nn.Module) else nullcontext():
         for photo in truth.split(4):
             lightness, ab = to_lab(photo)
             fake_ab = network(lightness).clamp(-1, 1)
