@@ -237,13 +237,13 @@ def validation_photos(args: argparse.Namespace, models: list[Model]) -> tuple[li
 
 def refuse_trained_on(photos: list[Photo], models: list[Model]) -> None:
     """Raises UserError when one of the photos, the first run's validation split, was another run's to train on."""
-    places = {(photo.file, photo.offset) for photo in photos}
+    places = {photo.place for photo in photos}
     for model in models:
         run = model.path.parent
         if not (run / "config.json").is_file():
             continue
         trained = choose_photos([Path(path) for path in read_config(run)["data"]], read_split(run)["train"])
-        seen = sum((photo.file, photo.offset) in places for photo in trained)
+        seen = sum(photo.place in places for photo in trained)
         if seen:
             raise UserError(f"{run} was trained on {seen} of these photos; compare on others: --data FOLDER")
 

@@ -302,9 +302,9 @@ def describe_run(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, li
 def validation_names(val_data: list[Path], data: list[Path], config: dict[str, Any]) -> list[str]:
     """The names of the photos of `val_data`, shuffled. Raises UserError when one is in `data` too."""
     photos = find_photos(val_data)
-    training = {(photo.file, photo.offset) for photo in find_photos(data)}
+    training = {photo.place for photo in find_photos(data)}
     for photo in photos:
-        if (photo.file, photo.offset) in training:
+        if photo.place in training:
             raise UserError(f"{photo.name} of --val-data is in --data too; a photo is for training or for validation")
     return split_names([photo.name for photo in photos], validation=len(photos), seed=config["seed"])[1]
 

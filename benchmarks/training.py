@@ -32,7 +32,7 @@ from pix2pix.errors import UserError, run_script
 from pix2pix.evaluation import eval_mode
 from pix2pix.losses import l1_loss
 from pix2pix.metrics import psnr
-from pix2pix.photos import find_photos
+from pix2pix.photos import find_photos, read_photo
 
 TARGETS = {"pretrain": 25, "gan": 16}
 SIZE, BATCH = 256, 16
@@ -61,6 +61,7 @@ def main() -> None:
         if args.quality_steps:
             seen, held_out = quality_photos(args, folder)
             loader = DataLoader(LabPhotos(seen, QUALITY_SIZE), BATCH, shuffle=True, drop_last=True)
+            torch.manual_seed(0)
             compare_quality(report, args, folder, loader, ReportTraining(), seen[0].parent, held_out[0].parent)
     report.write()
 
@@ -110,6 +111,7 @@ def quality_photos(args: argparse.Namespace, folder: Path) -> tuple[list[Path], 
         (folder / "seen").mkdir()
         for index in np.random.default_rng(0).permutation(len(photos))[: count + HELD_OUT]:
             made.append(folder / "seen" / f"{len(made):05d}{Path(photos[index].name).suffix}")
+            read_photo(photos[index])  # refuses a broken one before anything is measured
             made[-1].write_bytes(photos[index].read_bytes())
     (folder / "validation").mkdir()
     return made[HELD_OUT:], [path.rename(folder / "validation" / path.name) for path in made[:HELD_OUT]]
@@ -126,7 +128,6 @@ def compare_quality(
 ) -> None:
     """Both pretrained from random weights for equally many steps of 16 photos, with the report's recipe. The curves of
     the held-out photos, beside gray's, are drawn beside the JSON."""
-    torch.manual_seed(0)
     ours = TrainingSteps(
         "pretrain", "report", QUALITY_SIZE, open_photos(seen, QUALITY_SIZE, folder / "cache"), torch.device("cpu")
     )

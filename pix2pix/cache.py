@@ -16,8 +16,9 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +35,7 @@ CACHE_VERSION = 2
 NEAR_GRAY = 5.0  # mean of max(R, G, B) - min(R, G, B), of 255, under which a photo has next to no colour
 MOST_BROKEN = 0.05
 IN_PROCESS = 64  # as many photos are decoded faster than worker processes start
+_main_hidden = threading.Lock()
 QUEUED = 2048  # photos given to the worker processes at a time, which bounds the memory
 
 
@@ -120,7 +122,7 @@ def _key(photos: list[Photo], size: int) -> str:
         if photo.length is not None:
             states[photo.file] = state
         entry = f"{photo.name}\0{photo.file}\0{photo.offset}\0{state}\n"
-        digest.update(entry.encode("utf-8", "surrogateescape"))
+        digest.update(entry.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
 
 
@@ -183,13 +185,13 @@ def _build(
                 file.truncate(start + _bytes(photos, size))
         rows = range(start, start + _bytes(photos, size), size * size * 3) if room else itertools.repeat(None)
         tasks = (_Task(photo, size, temporary / "photos.npy", row) for photo, row in zip(photos, rows, strict=False))
-        results = _decode_all(tasks, workers if len(photos) > IN_PROCESS else 0)
-        bar = tqdm(results, total=len(photos), unit="photo", desc=f"decoding {label}".strip())
-        for photo, (reason, colour) in zip(photos, bar, strict=True):
-            if reason:
-                broken[photo.name] = reason
-            elif colour < NEAR_GRAY:
-                near_gray.append(photo.name)
+        with closing(_decode_all(tasks, workers if len(photos) > IN_PROCESS else 0)) as results:
+            bar = tqdm(results, total=len(photos), unit="photo", desc=f"decoding {label}".strip())
+            for photo, (reason, colour) in zip(photos, bar, strict=True):
+                if reason:
+                    broken[photo.name] = reason
+                elif colour < NEAR_GRAY:
+                    near_gray.append(photo.name)
         if room and broken:
             kept = [row for row, photo in zip(rows, photos, strict=True) if photo.name not in broken]
             _move_rows(temporary / "photos.npy", kept, rows)
@@ -211,10 +213,11 @@ def _move_rows(path: Path, places: list[int], rows: range) -> None:
     """Close the gaps that broken photos left: the rows at the bytes `places` become the first ones of `rows`."""
     with path.open("r+b") as file:
         for place, row in zip(places, rows, strict=False):
-            file.seek(place)
-            pixels = file.read(rows.step)
-            file.seek(row)
-            file.write(pixels)
+            if place != row:
+                file.seek(place)
+                pixels = file.read(rows.step)
+                file.seek(row)
+                file.write(pixels)
 
 
 class _Task(NamedTuple):
@@ -242,15 +245,16 @@ def _decode_all(tasks: Iterator[_Task], workers: int) -> Iterator[tuple[str, flo
 def _without_main() -> Iterator[None]:
     """Processes started inside the block do not import the script that is running, and with it torch: these need
     nothing of it, and start in a fifth of the time. multiprocessing finds the script by the attributes hidden here."""
-    main = sys.modules["__main__"]
-    hidden = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
-    try:
-        for name in hidden:
-            setattr(main, name, None)
-        yield
-    finally:
-        for name, value in hidden.items():
-            setattr(main, name, value)
+    names, main = ("__spec__", "__file__"), vars(sys.modules["__main__"])
+    with _main_hidden:
+        hidden = {name: main[name] for name in names if name in main}
+        main.update(dict.fromkeys(names))
+        try:
+            yield
+        finally:
+            for name in names:
+                del main[name]
+            main.update(hidden)
 
 
 def _decode_into(task: _Task) -> tuple[str, float]:

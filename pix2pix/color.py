@@ -93,13 +93,14 @@ def _fill_in_gamut(rgb: Tensor, scaled: list[Tensor]) -> None:
 
 
 def _to_lab_units(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    lightness, a, b = (_at_least_float32(plane) for plane in (lightness, a, b))
     return (lightness * 50).add_(50), a * AB_SCALE, b * AB_SCALE
 
 
 def _encode(linear: Tensor, dtype: torch.dtype) -> Tensor:
     """Linear R, G or B to sRGB of a type, rounded and with its own white (1 for a floating type)."""
     if dtype.is_floating_point:
-        return linear_to_srgb(linear).clamp_(0, 1)
+        return linear_to_srgb(linear).clamp_(0, 1).to(dtype)
     white = torch.iinfo(dtype).max
     return linear_to_srgb(linear, white).add_(0.5).clamp_(0, white).to(dtype)
 

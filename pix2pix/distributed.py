@@ -129,13 +129,13 @@ class _NormalizeOverAll(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401
         x, weight, mean, variance = ctx.saved_tensors
+        scale = torch.rsqrt(variance + ctx.eps)
         of_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+            gradient, x, weight, mean, variance, mean, scale, False, ctx.eps, [True, True, True]
         )
         sums = torch.stack((of_weight, of_bias))
         dist.all_reduce(sums)
         mean_gx, mean_g = sums / (dist.get_world_size() * x.numel() // x.shape[1])
-        scale = torch.rsqrt(variance + ctx.eps)
         slope = weight * scale.square() * mean_gx
         offset = weight * scale * mean_g - slope * mean
         of_x = of_x - offset[:, None, None] - x * slope[:, None, None]
@@ -143,7 +143,7 @@ class _NormalizeOverAll(torch.autograd.Function):
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm2d with the statistics of the batches of all processes, on any device (nn.SyncBatchNorm needs a GPU)."""
+    """BatchNorm2d with the statistics of the batches of all processes, for CPUs: nn.SyncBatchNorm needs GPUs."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -158,8 +158,12 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
 
 
 def synchronize_batch_norm(network: nn.Module) -> None:
-    """Turn a network's BatchNorm2d layers into SyncBatchNorm2d; their names and values stay."""
-    if dist.is_initialized():
-        for module in network.modules():
-            if type(module) is nn.BatchNorm2d:
-                module.__class__ = SyncBatchNorm2d
+    """Let a network's BatchNorm2d layers share their statistics with all processes; their names and values stay."""
+    if not dist.is_initialized():
+        return
+    if next(network.parameters()).is_cuda:
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SyncBatchNorm2d

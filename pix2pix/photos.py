@@ -36,6 +36,11 @@ class Photo(NamedTuple):
     def path(self) -> Path:
         return Path(self.file)
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """What no other photo has: the file, as its system compares names, and the place in it."""
+        return os.path.normcase(self.file), self.offset
+
     def read_bytes(self) -> bytes:
         refuse_special(self.path, self.name)
         if self.length is None:
@@ -66,7 +71,7 @@ def find_photos(sources: list[Path], suffixes: tuple[str, ...] = PHOTO_SUFFIXES)
             raise UserError(f"two photos are called {first.name}; give folders with different names")
     places: dict[tuple[str, int], Photo] = {}
     for photo in photos if len(sources) > 1 else ():
-        twin = places.setdefault((photo.file, photo.offset), photo)
+        twin = places.setdefault(photo.place, photo)
         if twin is not photo:
             raise UserError(f"{twin.name} and {photo.name} are one photo, in two of the sources; give each folder once")
     return photos

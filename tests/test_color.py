@@ -163,6 +163,17 @@ def test_whole_numbers_are_the_rounded_colours(dtype):
     assert ((single - expected).abs() < 0.5 + 1e-5 * white).double().mean() > 0.999
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_colours_are_computed_in_single_precision_at_least_whatever_comes_in_or_goes_out(dtype):
+    generator = torch.Generator().manual_seed(3)
+    lightness = (torch.rand(1, 1, 20, 30, generator=generator) * 2 - 1).to(dtype)
+    ab = (torch.rand(1, 2, 20, 30, generator=generator) - 0.5).to(dtype)
+    expected = lab_to_rgb_in_gamut(lightness.float(), ab.float(), torch.float32)
+    assert torch.allclose(lab_to_rgb_in_gamut(lightness, ab, torch.float32), expected, atol=0.01)
+    rounded = lab_to_rgb_in_gamut(lightness.float(), ab.float(), dtype)
+    assert rounded.dtype == dtype and torch.equal(rounded, expected.to(dtype))
+
+
 def linear_rgb(lightness, a, b):
     """CIE 15's definition for one colour, in plain floats: linear R, G, B."""
     fy = (lightness + 16) / 116

@@ -1,3 +1,4 @@
+import errno
 import shutil
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pix2pix.cache import prepare_photos, refuse_broken, squash
 from pix2pix.data import ColorizationDataset, batches, choose_photos, epoch_order, split_names
 from pix2pix.errors import UserError
 from pix2pix.locks import built_in
-from pix2pix.photos import find_photos
+from pix2pix.photos import find_photos, read_photo
 
 
 def prepare(folder, where, size=32, workers=1):
@@ -138,6 +139,17 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(photo_folder, tmp_p
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_disk_that_fills_up_with_pixels_is_an_error_of_the_main_process(photo_folder, workers):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full")
+    tasks = (cache._Task(photo, 32, full, 0) for photo in find_photos([photo_folder]))
+    with pytest.raises(OSError) as caught:
+        list(cache._decode_all(tasks, workers))
+    assert caught.value.errno == errno.ENOSPC
+
+
 def test_a_photo_that_can_be_read_again_is_taken_up(photo_folder, tmp_path, monkeypatch):
     read = cache.read_photo
 
@@ -176,6 +188,17 @@ def test_a_broken_photo_is_named_and_left_out(photo_folder, tmp_path, capsys, re
     row = [photo.name for photo in photo_set.photos].index("07.png")  # behind the broken one
     with Image.open(photo_folder / "07.png") as image:
         assert np.array_equal(dataset[row].permute(1, 2, 0), squash(image, 32))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pixels_stay_with_their_photos_whichever_are_broken(photo_folder, tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(cache, "IN_PROCESS", 0)
+    for name in ("00.png", "05x.png", "05y.png", "zz.png"):  # first, two in a row, last
+        (photo_folder / name).write_bytes(b"nothing")
+    photo_set = prepare(photo_folder, tmp_path / "cache", workers=workers)
+    assert len(photo_set.broken) == 4 and len(photo_set.photos) == 12
+    for photo, pixels in zip(photo_set.photos, photo_set.pixels, strict=False):
+        assert np.array_equal(pixels, squash(read_photo(photo), 32)), photo.name
 
 
 def test_too_many_broken_photos_stop(photo_folder, tmp_path):
