@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import numpy as np
 import torch
@@ -144,10 +144,12 @@ def compare_quality(
             theirs.pretrain(*next(their_batches))
     gray = validate(lambda lightness: lightness.new_zeros(len(lightness), 2, *lightness.shape[2:]), truth)
     curves["gray"] = [(0, *gray), (args.quality_steps, *gray)]
+    half = args.quality_steps / 2  # single points go up and down
     for name, curve in curves.items():
-        step, l1, decibels = curve[-1]
-        report.add(f"validation L1 after {step} steps: {name}", l1)
-        report.add(f"validation PSNR after {step} steps: {name}", decibels, "dB")
+        later = [point for point in curve if point[0] >= half]
+        label = f"mean of steps {half:g} to {args.quality_steps}: {name}"
+        report.add(f"validation L1, {label}", mean(l1 for _, l1, _ in later))
+        report.add(f"validation PSNR, {label}", mean(decibels for _, _, decibels in later), "dB")
     report.keep({f"{name}: (step, L1, PSNR)": curve for name, curve in curves.items()})
     draw(curves, report.output.with_suffix(".png"))
 
@@ -176,8 +178,12 @@ def draw(curves: dict[str, list[tuple[int, float, float]]], path: Path) -> None:
         figure.subplots(1, 2), (1, 2), ("validation L1", "validation PSNR, dB"), strict=True
     ):
         for name, curve in curves.items():
-            axes.plot([point[0] for point in curve], [point[column] for point in curve], label=name)
-        axes.set(xlabel="steps of 16 photos", ylabel=label)
+            style = "--" if name == "gray" else "-"
+            axes.plot([point[0] for point in curve], [point[column] for point in curve], style, label=name)
+        steps = curves["gray"][-1][0]
+        later = [point[column] for curve in curves.values() for point in curve if point[0] >= steps / 4]
+        room = (max(later) - min(later)) / 5  # random weights are far from everything that follows
+        axes.set(xlabel="steps of 16 photos", ylabel=label, ylim=(min(later) - room, max(later) + room))
         axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
