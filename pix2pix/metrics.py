@@ -51,18 +51,21 @@ def ssim(image: Tensor, truth: Tensor, data_range: float | Tensor = 255.0) -> Te
     """Structural similarity (Wang et al. 2004), the mean over channels of a uniform 7x7 window.
 
     Equals scikit-image's `structural_similarity(..., channel_axis=-1, data_range=data_range)` for RGB (N, 3, H, W) of
-    any type and scale; a tensor (N,) gives each photo a range of its own. Sides of at least 7 pixels.
+    any type and scale, to 1e-5 for uint8, which is computed in float32; a tensor (N,) gives each photo a range of its
+    own. Sides of at least 7 pixels.
     """
-    eight_bits = image.dtype == truth.dtype == torch.uint8  # then no sum is rounded: below 2^24, and in int32
+    eight_bits = image.dtype == truth.dtype == torch.uint8
     x, y = (image.float(), truth.float()) if eight_bits else (_float64(image), _float64(truth))
-    count, whole = SSIM_WINDOW**2, torch.int32 if eight_bits else torch.float64
-    sum_x, sum_y, sum_xy, sum_squares = (_window_sum(z).to(whole) for z in (x, y, x * y, x * x + y * y))
-    product, squares = sum_x * sum_y, (sum_x * sum_x).add_(sum_y * sum_y)
-    covariance, variances = sum_xy.mul_(count).sub_(product), sum_squares.mul_(count).sub_(squares)
+    middle, count = 128 if eight_bits else 0, SSIM_WINDOW**2
+    x, y = x - middle, y - middle  # variances stay the same, and their sums small enough for float32
+    sum_x, sum_y, sum_xy, sum_squares = (_window_sum(z) for z in (x, y, x * y, x * x + y * y))
+    covariance = sum_xy.mul_(count).sub_(sum_x * sum_y)
+    variances = sum_squares.mul_(count).sub_((sum_x * sum_x).add_(sum_y * sum_y))
+    sum_x, sum_y = sum_x.add_(count * middle), sum_y.add_(count * middle)
     span = torch.as_tensor(data_range, dtype=x.dtype, device=x.device).reshape(-1, 1, 1, 1)
-    c1, c2 = (0.01 * span * count) ** 2 / 2, (0.03 * span) ** 2 * count * (count - 1) / 2
-    above = (product + c1).mul_(covariance + c2)
-    below = (squares + 2 * c1).mul_(variances + 2 * c2)
+    c1, c2 = (0.01 * span * count) ** 2, (0.03 * span) ** 2 * count * (count - 1)
+    below = (sum_x * sum_x).add_(sum_y * sum_y).add_(c1).mul_(variances.add_(c2))
+    above = sum_x.mul_(sum_y).add_(c1 / 2).mul_(covariance.add_(c2 / 2))
     return 4 * _mean(above.div_(below))
 
 

@@ -27,6 +27,16 @@ def test_ssim_is_scikit_images(pair):
     assert ssim(pair[1], pair[1]).tolist() == pytest.approx([1] * 4)
 
 
+def test_ssim_of_photos_with_hardly_any_contrast_is_scikit_images(pair):
+    """Where the variance is a small difference of large sums."""
+    for photos in ([image // 16 for image in pair], [255 - image // 16 for image in pair], [pair[0] * 0, pair[1]]):
+        expected = [
+            structural_similarity(as_array(a), as_array(b), channel_axis=-1, data_range=255)
+            for a, b in zip(*photos, strict=True)
+        ]
+        assert ssim(*photos).tolist() == pytest.approx(expected, abs=1e-5)
+
+
 def test_psnr_is_scikit_images(pair):
     expected = [peak_signal_noise_ratio(as_array(b), as_array(a), data_range=255) for a, b in zip(*pair, strict=True)]
     assert psnr(*pair).tolist() == pytest.approx(expected, rel=1e-12)
