@@ -32,7 +32,7 @@ MAX_PIXELS = 500_000_000
 # Not all that Pillow reads: an EPS, for one, would start a program.
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "AVIF", "HEIF", "PPM")
 KINDS = {"1": "L", "L": "L", "LA": "L", "La": "L", "I": "L", "F": "L", "CMYK": "CMYK", "LAB": "LAB"}  # others are RGB
-STRIP_PIXELS = 1 << 17  # converted at a time: a large photo then needs little more memory than itself, and is faster
+STRIP_PIXELS = 1 << 16  # converted at a time: a large photo then needs little more memory than itself, and is faster
 # What EXIF keeps beside its Exif and GPS parts and the resolution: names, dates, rights and rating. The rest of a
 # TIFF's tags describe how its pixels are stored.
 KEPT_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+from functools import cache
 
 import numpy as np
 import torch
@@ -38,9 +39,7 @@ class Lightness:
             self._tables = _luminance(np.linspace(0, 100, 65536, dtype=np.float32))[None]
         elif icc is None:
             self.mode = "RGB" if mode == "CMYK" else mode
-            linear = srgb_to_linear(torch.linspace(0, 1, 65536, dtype=torch.float64)).numpy()
-            weights = np.array(RGB_TO_XYZ[1]) if self.mode == "RGB" else np.ones(1)
-            self._tables = (weights[:, None] * linear).astype(np.float32)
+            self._tables = _srgb_tables(self.mode)
         else:
             self._use_profile(icc)
 
@@ -102,6 +101,14 @@ class Lightness:
         image = Image.frombytes(mode, pixels.shape[1::-1], pixels.tobytes())
         result = np.asarray(ImageCms.applyTransform(image, self._transform))
         return result * np.float32(100 / np.iinfo(result.dtype).max)
+
+
+@cache
+def _srgb_tables(mode: str) -> np.ndarray:
+    """What each of 65536 levels of a channel, of "RGB" or "L", adds to the luminance."""
+    linear = srgb_to_linear(torch.linspace(0, 1, 65536, dtype=torch.float64)).numpy()
+    weights = np.array(RGB_TO_XYZ[1]) if mode == "RGB" else np.ones(1)
+    return (weights[:, None] * linear).astype(np.float32)
 
 
 def _lightness(luminance: np.ndarray) -> np.ndarray:
