@@ -16,7 +16,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from statistics import mean, median
 
@@ -100,7 +99,7 @@ def measure_stage(
 
 
 def quality_photos(args: argparse.Namespace, folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files of photos to train on, enough for every step to see new ones, and of held-out ones, in two new folders."""
+    """Files to train on, new ones for every step where there are as many, and held-out ones, in two new folders."""
     count = args.quality_steps * BATCH
     if args.data is None:
         made = make_photos(folder / "seen", count + HELD_OUT, 240, 180)
@@ -138,7 +137,8 @@ def compare_quality(
     for step in range(args.quality_steps + 1):
         if step % every == 0:
             for name, network in (("ours", ours.state.generator), ("the report's", theirs.generator)):
-                curves[name].append((step, *validate(network, truth)))
+                with eval_mode(network):
+                    curves[name].append((step, *validate(network, truth)))
         if step < args.quality_steps:
             ours.step()
             theirs.pretrain(*next(their_batches))
@@ -158,12 +158,11 @@ def compare_quality(
 def validate(network: Callable[[Tensor], Tensor], truth: Tensor) -> tuple[float, float]:
     """L1 of ab, and PSNR in dB, of uint8 photos (N, 3, H, W)."""
     errors, decibels = [], []
-    with eval_mode(network) if isinstance(network, nn.Module) else nullcontext():
-        for photo in truth.split(4):
-            lightness, ab = to_lab(photo)
-            fake_ab = network(lightness).clamp(-1, 1)
-            errors.append(l1_loss(fake_ab, ab).item())
-            decibels.append(psnr(lab_to_rgb_in_gamut(lightness, fake_ab), photo).mean().item())
+    for photo in truth.split(4):
+        lightness, ab = to_lab(photo)
+        fake_ab = network(lightness).clamp(-1, 1)
+        errors.append(l1_loss(fake_ab, ab).item())
+        decibels.append(psnr(lab_to_rgb_in_gamut(lightness, fake_ab), photo).mean().item())
     return sum(errors) / len(errors), sum(decibels) / len(decibels)
 
 

@@ -35,8 +35,8 @@ CACHE_VERSION = 2
 NEAR_GRAY = 5.0  # mean of max(R, G, B) - min(R, G, B), of 255, under which a photo has next to no colour
 MOST_BROKEN = 0.05
 IN_PROCESS = 64  # as many photos are decoded faster than worker processes start
-_main_hidden = threading.Lock()
 QUEUED = 2048  # photos given to the worker processes at a time, which bounds the memory
+_main_hidden = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,7 @@ def _build(
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     near_gray, broken = [], {}
     try:
-        with (temporary / "photos.npy").open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), size, size, 3)}
-            np.lib.format.write_array_header_1_0(file, header)
-            start = file.tell()
-            if room:
-                file.truncate(start + _bytes(photos, size))
-        rows = range(start, start + _bytes(photos, size), size * size * 3) if room else itertools.repeat(None)
+        rows = _lay_out(temporary / "photos.npy", len(photos), size) if room else itertools.repeat(None)
         tasks = (_Task(photo, size, temporary / "photos.npy", row) for photo, row in zip(photos, rows, strict=False))
         with closing(_decode_all(tasks, workers if len(photos) > IN_PROCESS else 0)) as results:
             bar = tqdm(results, total=len(photos), unit="photo", desc=f"decoding {label}".strip())
@@ -195,8 +189,6 @@ def _build(
         if room and broken:
             kept = [row for row, photo in zip(rows, photos, strict=True) if photo.name not in broken]
             _move_rows(temporary / "photos.npy", kept, rows)
-        if not room:
-            (temporary / "photos.npy").unlink()
         (temporary / "index.json").write_text(json.dumps({"near_gray": near_gray, "broken": broken}))
         if found is not None and _identity(folder) == found:
             shutil.rmtree(folder, ignore_errors=True)
@@ -207,6 +199,16 @@ def _build(
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _lay_out(path: Path, count: int, size: int) -> range:
+    """Write an array file of so many black photos; returns the bytes where their rows begin."""
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
+        np.lib.format.write_array_header_1_0(file, header)
+        start, row = file.tell(), size * size * 3
+        file.truncate(start + count * row)
+    return range(start, start + count * row, row)
 
 
 def _move_rows(path: Path, places: list[int], rows: range) -> None:

@@ -7,7 +7,7 @@ import itertools
 import os
 import tarfile
 import warnings
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ def find_photos(sources: list[Path], suffixes: tuple[str, ...] = PHOTO_SUFFIXES)
         if len(sources) > 1:
             found = [photo._replace(name=f"{source.name}/{photo.name}") for photo in found]
         photos += found
-    photos.sort(key=itemgetter(0))
+    photos.sort(key=attrgetter("name"))
     for first, second in itertools.pairwise(photos):
         if first.name == second.name:
             raise UserError(f"two photos are called {first.name}; give folders with different names")
