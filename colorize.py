@@ -25,12 +25,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from pix2pix.colorfile import COLORIZED, COMPARED, SUFFIXES, colorize_file, target_of
+from pix2pix.data.photos import find_photos
 from pix2pix.distributed import World, join_world
 from pix2pix.errors import UserError, one_line, run_script
-from pix2pix.imagefile import MAX_PIXELS, format_of
 from pix2pix.inference import Colorizer
-from pix2pix.photos import find_photos
+from pix2pix.photofile.colorize import COLORIZED, COMPARED, SUFFIXES, colorize_file, target_of
+from pix2pix.photofile.read import MAX_PIXELS, format_of
 
 STREAM = Path("-")  # standard input, and standard output, which is written in the same format or as PNG
 STREAM_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp"}
@@ -235,7 +235,7 @@ def colorize_one(colorizer: Colorizer, source: Path, target: Path, args: argpars
 
 
 def serve_page(args: argparse.Namespace) -> int:
-    from pix2pix.webpage import serve  # needs an extra
+    from pix2pix.web.page import serve  # needs an extra
 
     colorizer = Colorizer(args.weights, size=args.size, device=args.device, runs=args.runs)
     serve(colorizer, host=args.host, port=args.port, max_pixels=round(args.max_pixels * 1e6), strength=args.strength)

@@ -29,27 +29,27 @@ import torch
 from torch import Tensor
 
 import pix2pix
-from pix2pix import evaluation
-from pix2pix.cache import PhotoSet, prepare_photos, refuse_broken
 from pix2pix.checkpoint import LoadedGenerator, find_generator, load_generator, read_config, read_split
-from pix2pix.coco import download_coco_sample, report_split
 from pix2pix.color import to_lab
-from pix2pix.data import ColorizationDataset, choose_photos, count_cores
+from pix2pix.data.cache import PhotoSet, prepare_photos, refuse_broken
+from pix2pix.data.coco import download_coco_sample, report_split
+from pix2pix.data.dataset import ColorizationDataset, choose_photos, count_cores
+from pix2pix.data.photos import Photo, find_photos
 from pix2pix.device import choose_device
 from pix2pix.errors import UserError, run_script
-from pix2pix.evaluation import Row, Scores, constant_row, model_row, score_in_chunks, score_rows
-from pix2pix.figures import draw_verdict
+from pix2pix.evaluation import scoring as evaluation
+from pix2pix.evaluation.figures import draw_verdict
+from pix2pix.evaluation.fooling import write_human_page
+from pix2pix.evaluation.frechet import InceptionFeatures, frechet_distance
+from pix2pix.evaluation.intervals import LEVEL, RESAMPLES
+from pix2pix.evaluation.lpips import PerceptualDistance
+from pix2pix.evaluation.page import write_results_page
+from pix2pix.evaluation.report_protocol import REPORT_BATCH, ReportProtocol
+from pix2pix.evaluation.results import describe, tables, write_csv
+from pix2pix.evaluation.scoring import Row, Scores, constant_row, model_row, score_in_chunks, score_rows
+from pix2pix.evaluation.statistics import summarise
 from pix2pix.files import write_json
-from pix2pix.frechet import InceptionFeatures, frechet_distance
-from pix2pix.human import write_human_page
 from pix2pix.inference import gray_photos
-from pix2pix.intervals import LEVEL, RESAMPLES
-from pix2pix.perceptual import PerceptualDistance
-from pix2pix.photos import Photo, find_photos
-from pix2pix.report_protocol import REPORT_BATCH, ReportProtocol
-from pix2pix.results import describe, tables, write_csv
-from pix2pix.results_page import write_results_page
-from pix2pix.summary import summarise
 
 OWN_ROWS = ("gray", "mean colour", "truth")
 

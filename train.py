@@ -22,18 +22,18 @@ from typing import Any
 import torch
 
 import pix2pix
-from pix2pix.cache import prepare_photos, refuse_broken
 from pix2pix.checkpoint import create_run, latest_run, load_generator, load_training, read_config, read_split
-from pix2pix.coco import download_coco_sample, report_split
-from pix2pix.data import ColorizationDataset, choose_photos, count_cores, split_names
+from pix2pix.data.cache import prepare_photos, refuse_broken
+from pix2pix.data.coco import download_coco_sample, report_split
+from pix2pix.data.dataset import ColorizationDataset, choose_photos, count_cores, split_names
+from pix2pix.data.photos import find_photos
 from pix2pix.device import PRECISIONS, choose_device, choose_precision
 from pix2pix.distributed import World, join_world, lost_processes_named, main_first, start_process_group
 from pix2pix.errors import UserError, run_script
-from pix2pix.evaluation import mean_ab
+from pix2pix.evaluation.scoring import mean_ab
 from pix2pix.files import read_json_lines, replacing, write_json
 from pix2pix.locks import trained_alone
 from pix2pix.losses import GAN_LOSSES, FeatureLoss
-from pix2pix.photos import find_photos
 from pix2pix.recipes import RECIPES, STAGES, Recipe
 from pix2pix.state import Settings, create_state
 from pix2pix.training import train

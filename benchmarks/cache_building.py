@@ -19,9 +19,9 @@ from statistics import median
 from measure import Report, alternate, make_photos, parser, speedup, timed
 from PIL import Image
 
-from pix2pix.cache import prepare_photos
-from pix2pix.data import count_cores
-from pix2pix.photos import find_photos
+from pix2pix.data.cache import prepare_photos
+from pix2pix.data.dataset import count_cores
+from pix2pix.data.photos import find_photos
 
 TARGET = 0.8
 

@@ -1,4 +1,4 @@
-"""PSNR, SSIM and colorfulness by pix2pix.metrics against the report's loop, scikit-image photo by photo.
+"""PSNR, SSIM and colorfulness by pix2pix.evaluation.metrics against the report's loop, scikit-image photo by photo.
 
 python benchmarks/evaluating.py                    # under a minute on two cores
 python benchmarks/evaluating.py --photos 16 --runs 1
@@ -15,7 +15,7 @@ from measure import Report, alternate, make_photo, parser, speedup, timed
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from pix2pix.metrics import colorfulness, psnr, ssim
+from pix2pix.evaluation.metrics import colorfulness, psnr, ssim
 
 SIZE = 256
 
@@ -37,16 +37,16 @@ def measure(report: Report, args: argparse.Namespace) -> None:
     ours, theirs = ours_on(images, truths), report_on(image, truth)
     assert np.allclose(ours.numpy(), theirs, rtol=1e-5), "the two sides measure different things"
     sides = {
-        "pix2pix.metrics": lambda: timed(lambda: ours_on(images, truths)),
+        "pix2pix.evaluation.metrics": lambda: timed(lambda: ours_on(images, truths)),
         "scikit-image": lambda: timed(lambda: report_on(image, truth)),
     }
     seconds = alternate(sides, args.runs)
     report.keep(seconds)
     for side, values in seconds.items():
         report.add(f"PSNR, SSIM, colorfulness at {SIZE}x{SIZE}: {side}", args.photos / median(values), "photos/s")
-    share = median(seconds["pix2pix.metrics"]) / median(seconds["scikit-image"])
-    report.add("time of pix2pix.metrics / scikit-image", share, at_most=0.2)
-    report.add("times as fast", speedup(seconds, "pix2pix.metrics", "scikit-image"))
+    share = median(seconds["pix2pix.evaluation.metrics"]) / median(seconds["scikit-image"])
+    report.add("time of pix2pix.evaluation.metrics / scikit-image", share, at_most=0.2)
+    report.add("times as fast", speedup(seconds, "pix2pix.evaluation.metrics", "scikit-image"))
 
 
 @torch.inference_mode()

@@ -25,10 +25,10 @@ from statistics import median
 
 from measure import ROOT, Report, make_photos, parser, run_process
 
-from pix2pix.cache import prepare_photos
-from pix2pix.data import ColorizationDataset, count_cores
+from pix2pix.data.cache import prepare_photos
+from pix2pix.data.dataset import ColorizationDataset, count_cores
+from pix2pix.data.photos import find_photos
 from pix2pix.errors import run_script
-from pix2pix.photos import find_photos
 
 SIZE, BATCH = 32, 32
 LINKS = 1000  # photos in a folder
@@ -93,9 +93,9 @@ def go_through(folder: Path) -> None:
     """The child process: open the cache, then make all batches of an epoch ready for the network."""
     import torch  # what is imported counts neither as start-up nor as epoch
 
-    from pix2pix.augment import augment, draw_augmentation
     from pix2pix.color import to_lab
-    from pix2pix.data import batches, epoch_order
+    from pix2pix.data.augment import augment, draw_augmentation
+    from pix2pix.data.dataset import batches, epoch_order
 
     start = time.perf_counter()
     photos = find_photos([folder / "photos"])

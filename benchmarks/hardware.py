@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pix2pix.checkpoint import save_training
-from pix2pix.data import ColorizationDataset
+from pix2pix.data.dataset import ColorizationDataset
 from pix2pix.device import choose_device
 from pix2pix.errors import run_script
 from pix2pix.recipes import RECIPES, STAGES

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-from pix2pix.data import count_cores
+from pix2pix.data.dataset import count_cores
 from pix2pix.device import choose_precision
 from pix2pix.files import write_json
 

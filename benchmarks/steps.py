@@ -15,14 +15,14 @@ from measure import synchronize
 from torch import Tensor, nn
 
 from pix2pix import training
-from pix2pix.augment import augment, degrade, draw_augmentation, draw_degradation
-from pix2pix.cache import prepare_photos
 from pix2pix.color import rgb_to_lab, split_lab
-from pix2pix.data import ColorizationDataset, batches, count_cores, epoch_order
+from pix2pix.data.augment import augment, degrade, draw_augmentation, draw_degradation
+from pix2pix.data.cache import prepare_photos
+from pix2pix.data.dataset import ColorizationDataset, batches, count_cores, epoch_order
+from pix2pix.data.photos import find_photos
 from pix2pix.device import choose_precision
 from pix2pix.errors import UserError
 from pix2pix.losses import FeatureLoss
-from pix2pix.photos import find_photos
 from pix2pix.recipes import RECIPES
 from pix2pix.state import Settings, create_state, loss_names
 from pix2pix.unet import ResNet18Encoder, UNetGenerator

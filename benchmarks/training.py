@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from pix2pix.color import lab_to_rgb_in_gamut, to_lab
+from pix2pix.data.photos import find_photos, read_photo
 from pix2pix.errors import UserError, run_script
-from pix2pix.evaluation import eval_mode
+from pix2pix.evaluation.metrics import psnr
+from pix2pix.evaluation.scoring import eval_mode
 from pix2pix.losses import l1_loss
-from pix2pix.metrics import psnr
-from pix2pix.photos import find_photos, read_photo
 
 TARGETS = {"pretrain": 25, "gan": 16}
 SIZE, BATCH = 256, 16

@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data
 
 from pix2pix.errors import run_script
-from pix2pix.figures import draw_sheet
+from pix2pix.evaluation.figures import draw_sheet
 from pix2pix.inference import Colorizer, gray_batch
 
 SIDE = 256

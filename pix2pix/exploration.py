@@ -18,9 +18,9 @@ from PIL import Image
 from skimage import exposure
 
 from pix2pix.color import rgb_to_lab
+from pix2pix.data.photos import read_photo
 from pix2pix.errors import UserError, run_script
 from pix2pix.files import replacing
-from pix2pix.photos import read_photo
 
 SMALLEST_SIDE = 8  # adaptive equalization cuts each side into eight
 LEAST_CONTRAST = 1e-6  # far below one 8-bit level, far above the rounding of equal pixels

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from pix2pix.checkpoint import find_generator, load_generator
 from pix2pix.color import lab_to_rgb_in_gamut, lightness_to_gray, to_lab
+from pix2pix.data.photos import to_rgb
 from pix2pix.device import choose_device, choose_precision
-from pix2pix.photos import to_rgb
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
 LARGER = 1.5  # times the working size: the second size that the network sees a photo at

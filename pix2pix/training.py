@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pix2pix.augment import augment, degrade, draw_augmentation, draw_degradation
 from pix2pix.checkpoint import save_generator, save_training
 from pix2pix.color import rgb_to_lab, split_lab
-from pix2pix.data import ColorizationDataset, batches, epoch_order
+from pix2pix.data.augment import augment, degrade, draw_augmentation, draw_degradation
+from pix2pix.data.dataset import ColorizationDataset, batches, epoch_order
 from pix2pix.device import Precision
 from pix2pix.distributed import World, any_process, average, average_gradients
 from pix2pix.errors import UserError
-from pix2pix.evaluation import eval_mode, means, score
-from pix2pix.figures import draw_curves, draw_sheet
+from pix2pix.evaluation.figures import draw_curves, draw_sheet
+from pix2pix.evaluation.metrics import ssim
+from pix2pix.evaluation.scoring import eval_mode, means, score
 from pix2pix.files import append_json_line, read_json_lines
 from pix2pix.inference import colorize_batch, gray_batch
 from pix2pix.losses import FeatureLoss, GANLoss, l1_loss
-from pix2pix.metrics import ssim
 from pix2pix.recipes import Recipe
 from pix2pix.state import Settings, State, loss_names
 

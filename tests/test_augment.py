@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix.augment import _jpeg, augment, degrade, draw_augmentation, draw_degradation
 from pix2pix.color import to_lab
+from pix2pix.data.augment import _jpeg, augment, degrade, draw_augmentation, draw_degradation
 
 IDENTITY = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
 

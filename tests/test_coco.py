@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pix2pix import coco
+from pix2pix.data import coco
 from pix2pix.errors import UserError
 
 TOP = "coco_sample/train_sample"

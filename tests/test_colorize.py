@@ -24,8 +24,8 @@ import pix2pix
 from pix2pix.checkpoint import SHIPPED_GENERATOR, save_generator
 from pix2pix.color import lab_to_rgb_in_gamut, to_lab
 from pix2pix.distributed import World
+from pix2pix.evaluation.metrics import colorfulness
 from pix2pix.inference import Colorizer, colorize_batch, enlarge, gray_batch, predict_ab
-from pix2pix.metrics import colorfulness
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 
@@ -228,7 +228,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(run, weights, gray_photo, monkey
 
 
 def test_too_little_memory_is_said_and_leaves_nothing(refused, weights, gray_photo, monkeypatch):
-    monkeypatch.setattr("pix2pix.imagefile.free_memory", lambda: 12 * 128 * 96 - 1)
+    monkeypatch.setattr("pix2pix.photofile.read.free_memory", lambda: 12 * 128 * 96 - 1)
     error = refused("colorize.py", gray_photo, "--weights", weights)
     assert "photo.png needs more memory" in error and "smaller copy" in error
     assert sorted(path.name for path in gray_photo.parent.iterdir()) == ["generator.pt", "photo.png"]
@@ -242,7 +242,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_files(refused, weights, gray_ph
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("pix2pix.imagefile._read_page", fail)
+        patch.setattr("pix2pix.photofile.read._read_page", fail)
         assert "photo.png needs more memory" in refused("colorize.py", gray_photo, "--weights", weights)
     if not isinstance(error, OSError):
         monkeypatch.setattr(torch, "load", fail)

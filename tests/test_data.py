@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pix2pix import cache
-from pix2pix.cache import prepare_photos, refuse_broken, squash
-from pix2pix.data import ColorizationDataset, batches, choose_photos, epoch_order, split_names
+from pix2pix.data import cache
+from pix2pix.data.cache import prepare_photos, refuse_broken, squash
+from pix2pix.data.dataset import ColorizationDataset, batches, choose_photos, epoch_order, split_names
+from pix2pix.data.photos import find_photos, read_photo
 from pix2pix.errors import UserError
 from pix2pix.locks import built_in
-from pix2pix.photos import find_photos, read_photo
 
 
 def prepare(folder, where, size=32, workers=1):

@@ -9,10 +9,12 @@ from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pix2pix import checkpoint, coco, evaluation
+from pix2pix import checkpoint
 from pix2pix.checkpoint import save_generator
 from pix2pix.color import rgb_to_lab
+from pix2pix.data import coco
 from pix2pix.errors import UserError
+from pix2pix.evaluation import scoring as evaluation
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 FILES = ("results.json", "results.csv", "results.html", "photos.png")

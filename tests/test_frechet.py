@@ -13,7 +13,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms.functional import normalize
 
 from pix2pix.checkpoint import save_generator
-from pix2pix.frechet import InceptionFeatures, frechet_distance
+from pix2pix.evaluation.frechet import InceptionFeatures, frechet_distance
 from pix2pix.unet import UNetGenerator
 
 

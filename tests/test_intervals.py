@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pix2pix.intervals import bootstrap
+from pix2pix.evaluation.intervals import bootstrap
 
 COUNT = 400
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pix2pix.memory import free_memory
+from pix2pix.photofile.memory import free_memory
 
 GIB = 2**30
 

@@ -5,7 +5,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pix2pix.color import rgb_to_lab
-from pix2pix.metrics import METRICS, ab_l1, ciede2000, colorfulness, psnr, ssim
+from pix2pix.evaluation.metrics import METRICS, ab_l1, ciede2000, colorfulness, psnr, ssim
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pix2pix.data.photos import find_photos, read_photo
 from pix2pix.errors import UserError
-from pix2pix.photos import find_photos, read_photo
 
 
 def test_a_folder_is_searched_recursively_and_sorted(photo_folder):

@@ -8,7 +8,7 @@ import torch
 from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import structural_similarity
 
-from pix2pix.report_protocol import DID, MEANT, ReportProtocol
+from pix2pix.evaluation.report_protocol import DID, MEANT, ReportProtocol
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 

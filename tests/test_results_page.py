@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from pix2pix.checkpoint import save_generator
-from pix2pix.summary import extremes, misjudged
+from pix2pix.evaluation.statistics import extremes, misjudged
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

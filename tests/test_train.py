@@ -13,8 +13,9 @@ from conftest import ROOT, process
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix import coco, locks, training
+from pix2pix import locks, training
 from pix2pix.checkpoint import load_generator, load_training
+from pix2pix.data import coco
 from pix2pix.errors import UserError
 
 SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 1, "--cache", "cache", "--encoder", "none")

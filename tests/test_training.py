@@ -11,14 +11,14 @@ from torch import nn
 from torchvision.models import resnet18
 
 from pix2pix import training
-from pix2pix.cache import prepare_photos
 from pix2pix.checkpoint import load_generator, load_training
 from pix2pix.color import to_lab
-from pix2pix.data import ColorizationDataset
+from pix2pix.data.cache import prepare_photos
+from pix2pix.data.dataset import ColorizationDataset
+from pix2pix.data.photos import find_photos
 from pix2pix.device import Precision, choose_precision
 from pix2pix.errors import UserError
-from pix2pix.evaluation import eval_mode, means, score
-from pix2pix.photos import find_photos
+from pix2pix.evaluation.scoring import eval_mode, means, score
 from pix2pix.recipes import RECIPES, Recipe
 from pix2pix.state import Settings, create_state
 from pix2pix.training import validation_score

@@ -8,7 +8,7 @@ import runpy
 import signal
 from pathlib import Path
 
-from pix2pix import webpage
+from pix2pix.web import page as webpage
 
 webpage.KEPT_SECONDS = 60
 signal.signal(signal.SIGUSR1, lambda *_: ctypes.CDLL("libc.so.6").malloc_trim(0))

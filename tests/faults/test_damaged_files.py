@@ -11,12 +11,12 @@ import torch
 from PIL import Image, features
 from skimage import data
 
-from pix2pix.cache import prepare_photos
 from pix2pix.checkpoint import load_generator, load_training, save_generator, save_training
-from pix2pix.colorfile import colorize_file
+from pix2pix.data.cache import prepare_photos
+from pix2pix.data.photos import find_photos
 from pix2pix.errors import UserError
 from pix2pix.inference import Colorizer
-from pix2pix.photos import find_photos
+from pix2pix.photofile.colorize import colorize_file
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 pytestmark = pytest.mark.faults

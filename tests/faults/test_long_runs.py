@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from pix2pix import training
-from pix2pix.augment import augment, degrade, draw_augmentation, draw_degradation
 from pix2pix.checkpoint import save_generator
 from pix2pix.color import rgb_to_lab, split_lab
+from pix2pix.data.augment import augment, degrade, draw_augmentation, draw_degradation
 from pix2pix.device import choose_precision
 from pix2pix.inference import Colorizer
 from pix2pix.recipes import RECIPES

@@ -13,7 +13,8 @@ from collections import Counter
 from pathlib import Path
 from threading import Timer
 
-from pix2pix import cache, training
+from pix2pix import training
+from pix2pix.data import cache
 
 ROOT = Path(__file__).parents[2]
 file = os.open("doing", os.O_RDWR | os.O_CREAT)

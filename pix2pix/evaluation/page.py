@@ -14,13 +14,13 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from pix2pix.charts import histogram, scatter
-from pix2pix.evaluation import Scores
+from pix2pix.evaluation.charts import histogram, scatter
+from pix2pix.evaluation.intervals import Interval
+from pix2pix.evaluation.metrics import METRICS, Metric
+from pix2pix.evaluation.report_protocol import DID, MEANT
+from pix2pix.evaluation.scoring import Scores
+from pix2pix.evaluation.statistics import TRUTH, Summary, derive, extremes, gain_over_gray, misjudged
 from pix2pix.files import replacing
-from pix2pix.intervals import Interval
-from pix2pix.metrics import METRICS, Metric
-from pix2pix.report_protocol import DID, MEANT
-from pix2pix.summary import TRUTH, Summary, derive, extremes, gain_over_gray, misjudged
 
 EACH = 3  # photos of the best, of the median and of the worst
 MISJUDGED = 6  # photos of either kind

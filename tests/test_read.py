@@ -18,8 +18,8 @@ from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
 from pix2pix.errors import UserError
-from pix2pix.imagefile import Page, read_pages
-from pix2pix.imagesave import holds_16_bits, write_pages
+from pix2pix.photofile.read import Page, read_pages
+from pix2pix.photofile.write import holds_16_bits, write_pages
 
 PROFILE_TOLERANCE = 0.03  # of L*
 ORIENTATION, EXIF, GPS, THUMBNAIL = 274, 34665, 34853, ExifTags.IFD.IFD1
@@ -679,7 +679,7 @@ def test_photos_beyond_the_limit_are_refused_and_pillows_own_limit_is_left_alone
 LITTLE_MEMORY = """
 import os, resource, sys
 from pathlib import Path
-from pix2pix.imagefile import read_pages
+from pix2pix.photofile.read import read_pages
 used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, resource.RLIM_INFINITY))
 try:

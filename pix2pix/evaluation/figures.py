@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from pix2pix.errors import UserError
-from pix2pix.evaluation import Scores
+from pix2pix.evaluation.scoring import Scores
+from pix2pix.evaluation.statistics import gain_over_gray, misjudged
 from pix2pix.files import replacing
-from pix2pix.summary import gain_over_gray, misjudged
 
 TILE = 224
 GAP = 12

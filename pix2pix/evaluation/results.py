@@ -8,12 +8,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pix2pix.evaluation import Scores
+from pix2pix.evaluation.intervals import Interval
+from pix2pix.evaluation.metrics import METRICS
+from pix2pix.evaluation.report_protocol import DID, MEANT
+from pix2pix.evaluation.scoring import Scores
+from pix2pix.evaluation.statistics import TRUTH, Summary, derive
 from pix2pix.files import replacing
-from pix2pix.intervals import Interval
-from pix2pix.metrics import METRICS
-from pix2pix.report_protocol import DID, MEANT
-from pix2pix.summary import TRUTH, Summary, derive
 
 PRINTED = ("psnr", "ssim", "ciede2000", "ab_l1", "lpips", "colorfulness", "worse_psnr")
 

@@ -9,7 +9,7 @@ import torch
 from torchvision.models import AlexNet_Weights, alexnet
 
 from pix2pix.checkpoint import save_generator
-from pix2pix.perceptual import PerceptualDistance
+from pix2pix.evaluation.lpips import PerceptualDistance
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from pix2pix.color import lightness_to_gray
+from pix2pix.data.photos import PHOTO_SUFFIXES
 from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import replacing
-from pix2pix.imagefile import MAX_PIXELS, Page, read_pages
-from pix2pix.imagesave import holds_16_bits, write_pages
 from pix2pix.inference import STRIP, Colorizer
-from pix2pix.photos import PHOTO_SUFFIXES
+from pix2pix.photofile.read import MAX_PIXELS, Page, read_pages
+from pix2pix.photofile.write import holds_16_bits, write_pages
 
 COLORIZED, COMPARED = "-colorized", "-compared"
 SUFFIXES = (*PHOTO_SUFFIXES, ".jfif", ".jpe", ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")

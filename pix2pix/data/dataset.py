@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pix2pix.cache import PhotoSet, ignore_interrupts, squash
+from pix2pix.data.cache import PhotoSet, ignore_interrupts, squash
+from pix2pix.data.photos import Photo, find_photos, read_photo
 from pix2pix.errors import UserError
-from pix2pix.photos import Photo, find_photos, read_photo
 
 
 class ColorizationDataset(Dataset):

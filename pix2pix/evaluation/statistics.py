@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pix2pix.evaluation import Scores, finite_psnr
-from pix2pix.intervals import Interval, bootstrap
-from pix2pix.metrics import METRICS
+from pix2pix.evaluation.intervals import Interval, bootstrap
+from pix2pix.evaluation.metrics import METRICS
+from pix2pix.evaluation.scoring import Scores, finite_psnr
 
 TRUTH = {"ssim": 1.0, "ciede2000": 0.0, "ab_l1": 0.0, "lpips": 0.0, "colorfulness_difference": 0.0}
 

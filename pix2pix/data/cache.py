@@ -27,9 +27,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from pix2pix.data.photos import Photo, read_photo
 from pix2pix.errors import UserError
 from pix2pix.locks import built_in
-from pix2pix.photos import Photo, read_photo
 
 CACHE_VERSION = 2
 NEAR_GRAY = 5.0  # mean of max(R, G, B) - min(R, G, B), of 255, under which a photo has next to no colour

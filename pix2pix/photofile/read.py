@@ -22,11 +22,11 @@ import torch
 from PIL import Image, features
 from torch import Tensor
 
+from pix2pix.data.photos import white_level
 from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import refuse_special
-from pix2pix.memory import free_memory
-from pix2pix.photos import white_level
-from pix2pix.profiles import Lightness
+from pix2pix.photofile.icc import Lightness
+from pix2pix.photofile.memory import free_memory
 
 MAX_PIXELS = 500_000_000
 # Not all that Pillow reads: an EPS, for one, would start a program.

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from pix2pix import imagefile
 from pix2pix.errors import UserError
-from pix2pix.imagefile import EXIF, GPS, IPTC, KEPT_TAGS, ORIENTATION, XMP, Page
+from pix2pix.photofile import read as imagefile
+from pix2pix.photofile.read import EXIF, GPS, IPTC, KEPT_TAGS, ORIENTATION, XMP, Page
 
 QUALITY = {
     "JPEG": {"quality": 95, "subsampling": 0},

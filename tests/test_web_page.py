@@ -19,7 +19,7 @@ from skimage.color import rgb2lab
 from pix2pix.checkpoint import save_generator
 from pix2pix.inference import Colorizer
 from pix2pix.unet import GeneratorConfig, UNetGenerator
-from pix2pix.webpage import MAX_PHOTOS, preview_pair
+from pix2pix.web.page import MAX_PHOTOS, preview_pair
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

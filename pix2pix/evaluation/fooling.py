@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from pix2pix.color import to_lab
-from pix2pix.data import ColorizationDataset
-from pix2pix.evaluation import Row
+from pix2pix.data.dataset import ColorizationDataset
+from pix2pix.evaluation.page import jpeg_uri
+from pix2pix.evaluation.scoring import Row
 from pix2pix.files import replacing
-from pix2pix.results_page import jpeg_uri
 
 PAIRS = 40  # at most
 

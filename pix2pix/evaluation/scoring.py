@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from pix2pix.color import AB_SCALE, lab_to_rgb_in_gamut, rgb_to_lab, split_lab, to_lab
-from pix2pix.data import ColorizationDataset, batches
+from pix2pix.data.dataset import ColorizationDataset, batches
+from pix2pix.evaluation.metrics import ab_l1, ciede2000, colorfulness, psnr, ssim
 from pix2pix.files import replacing
 from pix2pix.inference import gray_photos, predict_ab
-from pix2pix.metrics import ab_l1, ciede2000, colorfulness, psnr, ssim
 
 BATCH = 8  # photos predicted at a time
 CHUNK = 64  # photos that are scored before the scores are saved

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pix2pix.color import join_lab, lab_to_rgb, to_lab
-from pix2pix.evaluation import Scores
-from pix2pix.metrics import ssim
+from pix2pix.evaluation.metrics import ssim
+from pix2pix.evaluation.scoring import Scores
 
 REPORT_BATCH = 16
 MEANT, DID = "ssim_as_meant", "ssim_as_it_did"

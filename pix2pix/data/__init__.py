@@ -1,0 +1,1 @@
+"""Photos for training: finding, reading, caching, splitting, augmenting."""

@@ -1,0 +1,1 @@
+"""Scores, tables and pages that say how good a colorizer is."""

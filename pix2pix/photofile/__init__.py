@@ -1,0 +1,1 @@
+"""A photo file in, a colorized photo file out."""
