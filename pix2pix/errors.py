@@ -8,6 +8,10 @@ import sys
 from collections.abc import Callable
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+MEMORY_PHRASES = (
+    "out of memory", "not enough memory", "insufficient memory", "can't allocate memory", "cannot allocate memory",
+    "could not allocate memory", "unable to allocate memory", "bad_alloc", "alloc_failed",
+)  # fmt: skip
 
 
 class UserError(Exception):
@@ -23,8 +27,16 @@ def one_line(text: str) -> str:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error of Python, Pillow, zlib or torch says that memory ran out."""
-    return isinstance(error, MemoryError) or "memory" in (getattr(error, "strerror", None) or str(error))
+    """Whether an error of Python, the system, Pillow, a C++ library or torch says that memory ran out.
+
+    A full /dev/shm, over which processes share tensors, is another matter, though its messages speak of memory too.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, not imported here
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    return "shared memory" not in text and any(phrase in text for phrase in MEMORY_PHRASES)
 
 
 def run_script(main: Callable[[], int | None]) -> None:
@@ -37,7 +49,7 @@ def run_script(main: Callable[[], int | None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         code = main() or 0
     except UserError as error:
@@ -58,6 +70,9 @@ def run_script(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         code = 128 + signal.SIGINT
+    finally:
+        if before is not None:  # None: set by another language, and cannot be set again
+            signal.signal(signal.SIGTERM, before)
     sys.exit(code)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,23 +12,41 @@ from typing import Any
 
 from pix2pix.errors import UserError
 
+RANDOM_PART = len(".-12345678")  # what the temporary name has and the final one has not
+SHORT = 40  # bytes; a name this short may grow
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its suffix; it takes `path`'s place when the block ends without error."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """A temporary path beside `path`, with its suffix; it takes `path`'s place when the block ends without error.
+
+    The file has the permissions that any new file gets: they are never changed, which some disks do not allow (CIFS,
+    FUSE). Threads may use this at the same time.
+    """
+    temporary = _new_file_beside(path)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _new_file_beside(path: Path) -> Path:
+    """An empty hidden file of its own, with a name no longer than a long name of `path` (disks have limits)."""
+    stem = path.stem
+    while stem and len(os.fsencode(stem)) + RANDOM_PART > max(len(os.fsencode(path.stem)), SHORT):
+        stem = stem[:-1]  # whole characters: some disks want valid UTF-8
+    while True:
+        temporary = path.with_name(f".{stem}-{secrets.token_hex(4)}{path.suffix}")
+        try:
+            temporary.touch(exist_ok=False)
+            return temporary
+        except FileExistsError:
+            continue
+
+
 def refuse_special(path: Path, name: str) -> None:
-    """Raises UserError for a folder, and for a pipe or a device, whose reading might wait for ever or never end."""
+    """Raises UserError for a folder, and for a pipe or a device, whose reading might never end."""
     if path.exists() and not path.is_file():
         raise UserError(f"{name} is {'a folder' if path.is_dir() else 'no regular file'}, not a file to read")
 
@@ -44,7 +62,7 @@ def append_json_line(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a file that only grows; what a run that was killed wrote of a last line is passed over."""
+    """The lines of a file that only grows; an incomplete last line, of a run that was killed, is skipped."""
     lines = []
     for text in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -52,9 +70,3 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
