@@ -29,6 +29,7 @@ from pix2pix.data.dataset import ColorizationDataset, choose_photos, count_cores
 from pix2pix.data.photos import find_photos
 from pix2pix.device import PRECISIONS, choose_device, choose_precision
 from pix2pix.distributed import World, join_world, lost_processes_named, main_first, start_process_group
+from pix2pix.encoder_weights import load_encoder_weights
 from pix2pix.errors import UserError, run_script
 from pix2pix.evaluation.scoring import mean_ab
 from pix2pix.files import read_json_lines, replacing, write_json
@@ -37,7 +38,7 @@ from pix2pix.losses import GAN_LOSSES, FeatureLoss
 from pix2pix.recipes import RECIPES, STAGES, Recipe
 from pix2pix.state import Settings, create_state
 from pix2pix.training import train
-from pix2pix.unet import ResNet18Encoder, UNetGenerator, load_encoder_weights
+from pix2pix.unet import ResNet18Encoder, UNetGenerator
 
 CROP_SOURCE = 256  # photos are cached at least this large where crops are taken from them
 WATCHED = 256  # validation photos that are scored after every epoch
@@ -387,6 +388,7 @@ def first_generator(config: dict[str, Any]) -> UNetGenerator:
         config["started_from"] = loaded.about
         return loaded.network
     generator = UNetGenerator()
+    generator.init_weights()
     load_encoder_weights(generator.encoder, config["encoder"])
     return generator
 

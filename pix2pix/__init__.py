@@ -1,7 +1,7 @@
-"""Colour black-and-white photos: a ResNet18 U-Net generator and a PatchGAN in plain PyTorch.
+"""Colorize black-and-white photos: a ResNet18 U-Net generator and a PatchGAN in plain PyTorch.
 
-from pix2pix import Colorizer
-Colorizer().colorize(Image.open("photo.jpg")).save("coloured.jpg")
+from pix2pix import Colorizer, Point
+Colorizer().colorize(Image.open("photo.jpg"), points=[Point(412, 230, "#c0392b")]).save("colorized.jpg")
 """
 
 import os
@@ -19,4 +19,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
         from pix2pix.inference import Colorizer
 
         return Colorizer
+    if name == "Point":
+        from pix2pix.hints import Point
+
+        return Point
     raise AttributeError(f"module 'pix2pix' has no attribute {name!r}")

@@ -21,6 +21,7 @@ from pix2pix.files import refuse_special, replacing
 from pix2pix.unet import GeneratorConfig, ImageNetNormalize, UNetGenerator
 
 FORMAT = 1
+GENERATOR_FORMATS = (1, 2)  # the first has no hints; the last is written
 WIDEST = 2048  # a decoder wider than this is none that was trained, and could fill the memory
 TRAINING, GENERATOR = "pix2pix training checkpoint", "pix2pix generator"
 CONFIG_KEYS = {"stage", "hyperparameters", "size", "seed", "log_every", "precision", "data", "val_data"}
@@ -86,7 +87,7 @@ def save_training(path: Path, state: dict[str, Any]) -> None:
 
 def load_training(path: Path) -> dict[str, Any]:
     """The state that `save_training` wrote, on the CPU. Raises UserError for anything else."""
-    return _load(path, TRAINING)
+    return _load(path, TRAINING, (FORMAT,))
 
 
 def save_generator(path: Path, network: UNetGenerator, *, size: int, about: dict[str, Any]) -> None:
@@ -96,19 +97,29 @@ def save_generator(path: Path, network: UNetGenerator, *, size: int, about: dict
         for name, value in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    shape = {"decoder_widths": list(network.config.decoder_widths)}
-    _save(path, {"kind": GENERATOR, "format": FORMAT, "shape": shape, "size": size, "about": about, "weights": weights})
+    shape = {"decoder_widths": list(network.config.decoder_widths), "hints": network.config.hints}
+    _save(
+        path,
+        {
+            "kind": GENERATOR,
+            "format": GENERATOR_FORMATS[-1],
+            "shape": shape,
+            "size": size,
+            "about": about,
+            "weights": weights,
+        },
+    )
 
 
 def load_generator(path: Path) -> LoadedGenerator:
     """Rebuild a generator from its file. Raises UserError for a file that is missing, damaged or something else."""
-    saved = _load(path, GENERATOR)
+    saved = _load(path, GENERATOR, GENERATOR_FORMATS)
     try:
         widths = tuple(saved["shape"]["decoder_widths"])
         if max(widths) > WIDEST:
             raise ValueError("too wide")
         with torch.device("meta"):  # no time for first weights
-            network = UNetGenerator(GeneratorConfig(decoder_widths=widths))
+            network = UNetGenerator(GeneratorConfig(decoder_widths=widths, hints=bool(saved["shape"].get("hints"))))
         counters = [name for name in network.state_dict() if name.endswith("num_batches_tracked")]
         weights = {name: torch.tensor(0) for name in counters} | saved["weights"]
         network.load_state_dict(weights, assign=True)
@@ -172,7 +183,7 @@ def _check_archive(path: Path) -> None:
             raise ValueError("damaged")
 
 
-def _load(path: Path, kind: str) -> dict[str, Any]:
+def _load(path: Path, kind: str, formats: tuple[int, ...]) -> dict[str, Any]:
     refuse_special(path, str(path))
     try:
         _check_archive(path)
@@ -188,6 +199,7 @@ def _load(path: Path, kind: str) -> dict[str, Any]:
         what = f"a {found}" if found in (TRAINING, GENERATOR) else "another program's file"
         hint = f"; use {path.parent / 'generator.pt'}" if found == TRAINING else ""
         raise UserError(f"{path} is {what}, not a {kind}{hint}")
-    if content.get("format") != FORMAT:
-        raise UserError(f"{path} has format {content.get('format')}, this program knows {FORMAT}; update it")
+    if content.get("format") not in formats:
+        known = " and ".join(map(str, formats))
+        raise UserError(f"{path} has format {content.get('format')}, this program knows {known}; update it")
     return content

@@ -1,11 +1,11 @@
-"""Colouring photos: the network works at its own resolution, the colours are joined to the photo's full-size L."""
+"""Colorizing photos: the network works at its own resolution, the colors are joined to the photo's full-size L."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -17,31 +17,69 @@ from pix2pix.checkpoint import find_generator, load_generator
 from pix2pix.color import lab_to_rgb_in_gamut, lightness_to_gray, to_lab
 from pix2pix.data.photos import to_rgb
 from pix2pix.device import choose_device, choose_precision
+from pix2pix.errors import UserError
+from pix2pix.hints import Point, hint_planes, hold_at_points, resize_hints
+from pix2pix.photofile.points import check_points
+from pix2pix.unet import fold_batch_norm
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
 LARGER = 1.5  # times the working size: the second size that the network sees a photo at
 STRIP = 1 << 19  # pixels converted at a time: a large photo then needs little more memory than itself, and is faster
+WEAKEST = 0.5  # the strength down to which hints are given to the network the stronger the weaker all colors are
 
 
-def predict_small_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -> Tensor:
-    """L (N, 1, H, W) to ab (N, 2, h, w), both in [-1, 1], with (h, w) half as large again as `size` (height, width).
+def predict_small_ab(
+    generator: nn.Module,
+    lightness: Tensor,
+    size: tuple[int, int],
+    hints: Tensor | None = None,
+    *,
+    strength: float = 1.0,
+) -> Tensor:
+    """L (N, 1, H, W) to ab (N, 2, h, w), both in [-1, 1], with (h, w) = `larger(size)` half as large again as `size`.
 
-    The mean of four predictions: of the photo and of its mirror image, at `size` and at (h, w). Only the small photos
-    go to the generator's device; the result is on the device of `lightness`.
+    The mean of four predictions: of the photo and of its mirror image, at `size` (height, width) and at (h, w), times
+    `strength`. `hints` (N, 3, any height, any width), ab and a mask, come out as they are whatever the strength. Only
+    the small photos go to the generator's device; the result is on the device of `lightness`.
     """
     device = next(generator.parameters()).device
-    large = tuple(round(LARGER * side) for side in size)
+    large = larger(size)
     total = torch.zeros((), device=device)
     for view in (size, large):
         small = F.interpolate(lightness, view, mode="bilinear", align_corners=False, antialias=True).to(device)
-        ab, mirrored = generator(torch.cat((small, small.flip(3)))).chunk(2)
+        pair = [torch.cat((small, small.flip(3)))]
+        if hints is not None:
+            asked = _asked_of_network(resize_hints(hints.to(device), view), strength)
+            pair.append(torch.cat((asked, asked.flip(3))))
+        ab, mirrored = generator(*pair).chunk(2)
         total = total + F.interpolate(ab + mirrored.flip(3), large, mode="bicubic", align_corners=False)
-    return (total / 4).clamp(-1, 1).to(lightness.device)
+    ab = (total * (strength / 4)).clamp(-1, 1)
+    if hints is not None:
+        ab = hold_at_points(ab, resize_hints(hints.to(device), large), small)
+    return ab.to(lightness.device)
 
 
-def predict_ab(generator: nn.Module, lightness: Tensor, size: tuple[int, int]) -> Tensor:
+def larger(size: tuple[int, int]) -> tuple[int, int]:
+    """The second size (height, width) that the network sees a photo at, and of what it predicts."""
+    return round(LARGER * size[0]), round(LARGER * size[1])
+
+
+def _asked_of_network(hints: Tensor, strength: float) -> Tensor:
+    """The hints that give those asked for once all colors are multiplied by `strength`."""
+    asked = (hints[:, :2] / max(strength, WEAKEST)).clamp(-1, 1)
+    return torch.cat((asked, hints[:, 2:]), dim=1)
+
+
+def predict_ab(
+    generator: nn.Module,
+    lightness: Tensor,
+    size: tuple[int, int],
+    hints: Tensor | None = None,
+    *,
+    strength: float = 1.0,
+) -> Tensor:
     """`predict_small_ab`, enlarged bicubically to ab (N, 2, H, W)."""
-    small_ab = predict_small_ab(generator, lightness, size)
+    small_ab = predict_small_ab(generator, lightness, size, hints, strength=strength)
     return F.interpolate(small_ab, lightness.shape[-2:], mode="bicubic", align_corners=False).clamp_(-1, 1)
 
 
@@ -59,13 +97,14 @@ def enlarge(small_ab: Tensor, height: int, width: int, rows: int) -> Iterator[Te
         yield (part[:, near] @ wide[:, :, near]).clamp_(-1, 1)
 
 
-def colorize_batch(generator: nn.Module, photos: Tensor, size: int) -> Tensor:
-    """uint8 photos (N, 3, H, W), whose colours are not looked at, to coloured uint8 photos of the same L.
+def colorize_batch(generator: nn.Module, photos: Tensor, size: int, hints: Tensor | None = None) -> Tensor:
+    """uint8 photos (N, 3, H, W), whose colors are not looked at, to colorized uint8 photos of the same L.
 
-    The network's working size is `size` x `size`. Call with the generator in eval mode.
+    The network's working size is `size` x `size`; `hints` are (N, 3, any height, any width). Call with the generator in
+    eval mode.
     """
     lightness, _ = to_lab(photos)
-    return lab_to_rgb_in_gamut(lightness, predict_ab(generator, lightness, (size, size)))
+    return lab_to_rgb_in_gamut(lightness, predict_ab(generator, lightness, (size, size), hints))
 
 
 def gray_photos(lightness: Tensor) -> Tensor:
@@ -83,20 +122,31 @@ def to_uint8(rgb: Tensor) -> Tensor:
 
 
 class Colorizer:
-    """Colours photos with a generator file: `Colorizer().colorize(photo)`.
+    """Colorizes photos with a generator file.
+
+    >>> from PIL import Image
+    >>> from pix2pix import Colorizer, Point
+    >>> colorizer = Colorizer(size=64, strength=1.2, device="cpu")
+    >>> photo = Image.linear_gradient("L")
+    >>> colorizer.colorize(photo).mode
+    'RGB'
+    >>> red, _, blue = colorizer.colorize(photo, points=[Point(128, 160, "#c0392b")]).getpixel((128, 160))
+    >>> red > blue + 60
+    True
 
     `weights` is a generator file or a run's folder; without it the weights shipped with the package, else the latest
-    run under `runs`. `strength` multiplies the colours: 0 is gray. `size` is the short side in pixels that the network
-    sees, by default what it was trained at. A Colorizer does not change once it is made: threads may share it. Raises
-    UserError when there are no weights or they cannot be read.
+    run under `runs`. `strength` multiplies the colors, but those of points: 0 is gray. `size` is the short side in
+    pixels that the network sees, by default what it was trained at. `device` is "auto", "cpu", "cuda", "cuda:N" or
+    "mps". A Colorizer does not change once it is made: threads may share it. Raises UserError when there are no
+    weights or they cannot be read.
     """
 
     def __init__(
         self,
         weights: str | Path | None = None,
         *,
-        strength: float = 1.0,
         size: int | None = None,
+        strength: float = 1.0,
         device: str = "auto",
         runs: Path = Path("runs"),
     ) -> None:
@@ -105,66 +155,127 @@ class Colorizer:
         loaded = load_generator(self.weights)
         self.size = size or loaded.size
         self.strength = strength
+        self.takes_points = loaded.network.takes_hints
+        network = loaded.network.eval()
+        fold_batch_norm(network)
         # bf16 is three times as fast where the device computes in it, and 0.05 of Lab's units off in a and b
         precision = torch.bfloat16 if choose_precision(self.device).name == "bf16" else torch.float32
-        self.generator = loaded.network.to(self.device, precision, memory_format=torch.channels_last).eval()
+        self.generator = network.to(self.device, precision, memory_format=torch.channels_last)
 
     def with_strength(self, strength: float) -> Colorizer:
-        """The same Colorizer, its network not loaded again, with colours of another strength."""
+        """The same Colorizer, its network not loaded again, with colors of another strength.
+
+        >>> from PIL import Image
+        >>> gray = Colorizer(size=64, device="cpu").with_strength(0).colorize(Image.linear_gradient("L"))
+        >>> gray.getpixel((0, 100))
+        (100, 100, 100)
+        """
         other = copy.copy(self)
         other.strength = strength
         return other
 
     @overload
-    def colorize(self, photo: Image.Image) -> Image.Image: ...
+    def colorize(self, photo: Image.Image, points: Sequence[Point] | None = None) -> Image.Image: ...
     @overload
-    def colorize(self, photo: np.ndarray) -> np.ndarray: ...
+    def colorize(self, photo: np.ndarray, points: Sequence[Point] | None = None) -> np.ndarray: ...
     @overload
-    def colorize(self, photo: Tensor) -> Tensor: ...
+    def colorize(self, photo: Tensor, points: Sequence[Sequence[Point] | None] | None = None) -> Tensor: ...
+    @overload
+    def colorize(self, photo: list[Any], points: Sequence[Any] | None = None) -> list[Any]: ...
 
-    def colorize(self, photo: Image.Image | np.ndarray | Tensor) -> Image.Image | np.ndarray | Tensor:
-        """A photo, or a batch of them, as 8-bit RGB of the same size and kind; what colours it has are replaced.
+    def colorize(self, photo: Any, points: Any = None) -> Any:
+        """A photo, or several, as 8-bit RGB of the same size and kind; what colors it has are replaced.
 
-        - a Pillow image of any mode, turned upright by its EXIF orientation; its colour profile is not looked at;
+        - a Pillow image of any mode, turned upright by its EXIF orientation; its color profile is not looked at;
         - a uint8 array (H, W), (H, W, 1), or (H, W, 3): gives (H, W, 3);
-        - a uint8 tensor (N, 1, H, W) or (N, 3, H, W) on any device: gives (N, 3, H, W) there.
+        - a uint8 tensor (N, 1, H, W) or (N, 3, H, W) on any device: gives (N, 3, H, W) there;
+        - a list of any of these, of any sizes: gives a list.
 
-        Raises TypeError or ValueError for anything else.
+        `points` are the photo's Points, in pixels of the upright photo; for a tensor or a list of photos one such
+        list (or None) for each.
+
+        >>> import numpy as np
+        >>> colorizer = Colorizer(size=64, device="cpu")
+        >>> small, large = np.zeros((40, 50), np.uint8), np.full((80, 60, 3), 128, np.uint8)
+        >>> [photo.shape for photo in colorizer.colorize([small, large], points=[None, [Point(30, 40, "red")]])]
+        [(40, 50, 3), (80, 60, 3)]
+
+        Raises TypeError or ValueError for any other kind of photo, UserError for a point outside the photo and for
+        points with weights that take none.
         """
+        if isinstance(photo, list):
+            return [self.colorize(one, its) for one, its in zip(photo, _for_each(photo, points), strict=True)]
         if isinstance(photo, Image.Image):
-            return Image.fromarray(self.colorize(np.array(to_rgb(ImageOps.exif_transpose(photo)))))
+            return Image.fromarray(self.colorize(np.array(to_rgb(ImageOps.exif_transpose(photo))), points))
         if isinstance(photo, np.ndarray):
-            planes = photo[..., None] if photo.ndim == 2 else photo
-            if planes.dtype != np.uint8 or planes.ndim != 3 or planes.shape[2] not in (1, 3) or not planes.size:
+            planes = photo if photo.ndim == 3 else photo[..., None]
+            if photo.dtype != np.uint8 or planes.ndim != 3 or planes.shape[2] not in (1, 3) or not photo.size:
                 raise ValueError(f"expected uint8 (H, W), (H, W, 1) or (H, W, 3), got {photo.dtype} {photo.shape}")
             batch = torch.from_numpy(planes.copy()).permute(2, 0, 1)[None]  # torch refuses flipped views
-            return self.colorize(batch)[0].permute(1, 2, 0).contiguous().numpy()
+            return self.colorize(batch, [points])[0].permute(1, 2, 0).contiguous().numpy()
         if not isinstance(photo, Tensor):
-            raise TypeError(f"expected a Pillow image, an array or a tensor, got {type(photo).__name__}")
+            raise TypeError(f"expected a Pillow image, an array, a tensor or a list, got {type(photo).__name__}")
         if photo.dtype != torch.uint8 or photo.ndim != 4 or photo.shape[1] not in (1, 3) or not photo.numel():
             raise ValueError(f"expected uint8 (N, 1, H, W) or (N, 3, H, W), got {photo.dtype} {tuple(photo.shape)}")
-        colored = [self.colorize_lightness(photo_lightness(one[None])).to(photo.device) for one in photo]
-        return torch.cat(colored)
+        colorized = [
+            self.colorize_lightness(photo_lightness(one[None]), its).to(photo.device)
+            for one, its in zip(photo, _for_each(photo, points), strict=True)
+        ]
+        return torch.cat(colorized)
 
     @torch.inference_mode()
-    def colorize_lightness(self, lightness: Tensor, *, deep: bool = False) -> Tensor:
-        """L (1, 1, H, W) in [-1, 1] to RGB (1, 3, H, W) on the CPU: uint8, or uint16 with `deep`."""
+    def colorize_lightness(
+        self, lightness: Tensor, points: Sequence[Point] | None = None, *, deep: bool = False, name: str = "the photo"
+    ) -> Tensor:
+        """L (1, 1, H, W) in [-1, 1] to RGB (1, 3, H, W) on the CPU: uint8, or uint16 with `deep`.
+
+        `name` is what an error about its points calls the photo.
+
+        >>> Colorizer(size=64, device="cpu").colorize_lightness(torch.zeros(1, 1, 60, 90), deep=True).dtype
+        torch.uint16
+        """
         height, width = lightness.shape[-2:]
-        size = self._working_size(height, width)
-        small_ab = predict_small_ab(self.generator, lightness, size)
+        small_ab = self.small_ab(lightness, points, name=name)
         kind = torch.uint16 if deep else torch.uint8
         rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
         strips = (x.split(_rows_of(width), dim=2) for x in (rgb, lightness))
         for target, part, ab in zip(*strips, enlarge(small_ab, height, width, _rows_of(width)), strict=True):
-            ab.mul_(self.strength)
             target.copy_(lab_to_rgb_in_gamut(part.to(self.device), ab.to(self.device), kind))
         return rgb
 
-    def _working_size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) with the short side at the working size and the photo's aspect."""
+    @torch.inference_mode()
+    def small_ab(self, lightness: Tensor, points: Sequence[Point] | None = None, *, name: str = "the photo") -> Tensor:
+        """L (N, 1, H, W) to ab (N, 2, h, w), both in [-1, 1] and on the CPU, to be enlarged to the photos' size.
+
+        The points go to all N. Raises UserError for points outside the photo or with weights that take none.
+
+        >>> Colorizer(size=64, device="cpu").small_ab(torch.zeros(2, 1, 60, 90)).shape
+        torch.Size([2, 2, 96, 144])
+        """
+        height, width = lightness.shape[-2:]
+        size = self.working_size(height, width)
+        hints = None
+        if points:
+            if not self.takes_points:
+                raise UserError(f"{self.weights} takes no points; give weights that were trained with them")
+            check_points(points, width, height, name)
+            hints = hint_planes(points, (height, width), larger(size)).expand(len(lightness), -1, -1, -1)
+        return predict_small_ab(self.generator, lightness, size, hints, strength=self.strength)
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) with the short side at the working size and the photo's aspect, at most 4 to 1."""
         scale = self.size / min(height, width)
         longest = LONGEST_SIDE * self.size
         return min(max(round(height * scale), 1), longest), min(max(round(width * scale), 1), longest)
+
+
+def _for_each(photos: Sequence[Any] | Tensor, points: Sequence[Any] | None) -> Sequence[Any]:
+    """One list of points, or None, for each photo."""
+    if points is None:
+        return [None] * len(photos)
+    if len(points) != len(photos) or any(isinstance(its, Point) for its in points):
+        raise ValueError(f"{len(photos)} photos need {len(photos)} lists of points, one (or None) for each")
+    return points
 
 
 def _rows_of(width: int) -> int:

@@ -1,21 +1,21 @@
-"""The generator: a ResNet18 encoder written by hand and a light U-Net decoder that predicts ab from L.
+"""The generator: a ResNet18 encoder written by hand and a light U-Net decoder that predicts ab from L and hints.
 
 Encoder: He et al. 2015, "Deep Residual Learning"; parameter names are torchvision's, so its ImageNet weights load.
-U-Net: Ronneberger et al. 2015. Sub-pixel upsampling: Shi et al. 2016; ICNR initialisation: Aitken et al. 2017.
+U-Net: Ronneberger et al. 2015. Sub-pixel upsampling: Shi et al. 2016; ICNR initialization: Aitken et al. 2017.
 """
 
 from __future__ import annotations
 
-import urllib.error
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pix2pix.color import lightness_to_gray
-from pix2pix.errors import UserError
+from pix2pix.hint_layers import HintLayers
 
 STRIDE = 32
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -56,8 +56,9 @@ class BasicBlock(nn.Module):
 class ResNet18Encoder(nn.Module):
     """torchvision's `resnet18` without `avgpool` and `fc`; returns the features of every scale.
 
-    (N, 3, H, W), RGB normalised by ImageNet's mean and standard deviation, H and W multiples of 32, to
+    (N, 3, H, W), RGB normalized by ImageNet's mean and standard deviation, H and W multiples of 32, to
     [(N, 64, H/2, W/2), (N, 64, H/4, W/4), (N, 128, H/8, W/8), (N, 256, H/16, W/16), (N, 512, H/32, W/32)].
+    Tensors of these shapes may be given to be added to the features, each before the next scale is computed from it.
     """
 
     widths = (64, 64, 128, 256, 512)
@@ -71,15 +72,19 @@ class ResNet18Encoder(nn.Module):
         self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
         self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
         self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
+
+    def init_weights(self) -> None:
+        """First weights, for training from the beginning."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # there, weights from a file will follow
+            if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        features = [F.relu(self.bn1(self.conv1(x)))]
+    def forward(self, x: Tensor, added: Sequence[Tensor] | None = None) -> list[Tensor]:
+        x = F.relu(self.bn1(self.conv1(x)))
+        features = [x if added is None else x + added[0]]
         x = self.maxpool(features[0])
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
+        for number, layer in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), start=1):
+            x = layer(x) if added is None else layer(x) + added[number]
             features.append(x)
         return features
 
@@ -90,12 +95,13 @@ class PixelShuffleUp(nn.Module):
     def __init__(self, inner: int, outer: int, kernel: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inner, 4 * outer, kernel, padding=kernel // 2)
-        if self.conv.weight.is_meta:
-            return
-        first = nn.init.kaiming_normal_(torch.empty(outer, inner, kernel, kernel), nonlinearity="relu")
-        with torch.no_grad():  # ICNR: the four pixels of a 2x2 block start equal, so there is no checkerboard
-            self.conv.weight.copy_(first.repeat_interleave(4, dim=0))
-            self.conv.bias.zero_()
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """First weights after ICNR: the four pixels of a 2x2 block start equal, so there is no checkerboard."""
+        first = nn.init.kaiming_normal_(self.conv.weight[::4].clone(), nonlinearity="relu")
+        self.conv.weight.copy_(first.repeat_interleave(4, dim=0))
+        self.conv.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.conv(x), 2)
@@ -120,16 +126,20 @@ class UpBlock(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """The generator's shape: the decoder's channels at 1/16, 1/8, 1/4 and 1/2 of the input's size."""
+    """The generator's shape: the decoder's channels at 1/16, 1/8, 1/4 and 1/2 of the input's size, and whether it
+    takes hints."""
 
     decoder_widths: tuple[int, int, int, int] = (256, 128, 64, 32)
+    hints: bool = False
 
 
 class UNetGenerator(nn.Module):
     """L (N, 1, H, W) in [-1, 1] to ab (N, 2, H, W) in [-1, 1] (times 110: Lab), for any H and W from 1 up.
 
-    The last features are at half resolution; a pixel shuffle brings the two colour planes to full size. In bf16, after
-    `.bfloat16()`, L and ab stay float32.
+    `hints` (N, 3, H, W) are colors that somebody asks for: ab in [-1, 1] at some pixels (0 elsewhere) and a mask, 1 at
+    these pixels and 0 elsewhere. All zeros give what no hints give. The last features are at half resolution; a pixel
+    shuffle brings the two color planes to full size. In bf16, after `.bfloat16()`, L, hints and ab stay float32.
+    Weights are PyTorch's first ones until `init_weights` or a file gives others.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -142,49 +152,57 @@ class UNetGenerator(nn.Module):
             inner = outer
         self.decoder = nn.ModuleList(blocks)
         self.head = PixelShuffleUp(inner, 2, kernel=3)
-        with torch.no_grad():
-            self.head.conv.weight.mul_(0.1)  # start near gray
+        self.hint_layers = HintLayers(self.encoder.widths, inner) if self.config.hints else None
         self.normalize = ImageNetNormalize()
+
+    @property
+    def takes_hints(self) -> bool:
+        return self.hint_layers is not None
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """First weights, for training from the beginning: almost gray, and hints change little."""
+        self.encoder.init_weights()
+        for block in self.decoder:
+            block.up.init_weights()
+        self.head.init_weights()
+        self.head.conv.weight.mul_(0.1)
+        if self.hint_layers is not None:
+            self.hint_layers.init_weights()
 
     def encoder_input(self, lightness: Tensor) -> Tensor:
         """L (N, 1, H, W) in [-1, 1] to (N, 3, H, W): the gray photo of that L, as ImageNet's networks expect it."""
         return self.normalize(lightness_to_gray(lightness))
 
-    def forward(self, lightness: Tensor) -> Tensor:
+    def forward(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
+        """Raises ValueError for hints if the network has no layers for them."""
         height, width = lightness.shape[-2:]
         padding = (0, -width % STRIDE, 0, -height % STRIDE)
-        padded = F.pad(lightness, padding, mode="replicate") if any(padding) else lightness
-        *skips, x = self.encoder(self.encoder_input(padded).to(self.head.conv.weight.dtype))
+        if any(padding):
+            lightness = F.pad(lightness, padding, mode="replicate")
+        for_encoder, for_decoder = None, None
+        if hints is not None:
+            if self.hint_layers is None:
+                raise ValueError("this generator takes no hints")
+            for_encoder, for_decoder = self.hint_layers(F.pad(hints, padding))
+        *skips, x = self.encoder(self.encoder_input(lightness).to(self.head.conv.weight.dtype), for_encoder)
         for block in self.decoder:
             x = block(x, skips.pop())
+        if for_decoder is not None:
+            x = x + for_decoder
         return torch.tanh(self.head(x).float())[..., :height, :width]
 
 
-def load_encoder_weights(encoder: ResNet18Encoder, source: str) -> None:
-    """Fill the encoder from `source`: "imagenet" (torchvision's download), a file in its layout, or "none".
+def fold_batch_norm(network: nn.Module) -> None:
+    """Put every batch norm's statistics into the convolution before it; for inference, where it gives the same faster.
 
-    Every name but `fc.*` has to match. Raises UserError when the download or the file cannot be used.
+    Every `conv1`, `conv2` of a module has its `bn1`, `bn2`; in a Sequential the two follow each other. In eval mode.
     """
-    if source == "none":
-        return
-    if source == "imagenet":
-        from torchvision.models import ResNet18_Weights
-
-        try:
-            state = ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-        except (urllib.error.URLError, OSError, RuntimeError) as error:
-            raise UserError(
-                f"cannot download torchvision's ResNet18 weights ({error}); give a local file with --encoder FILE, "
-                "or start from random weights with --encoder none"
-            ) from error
-    else:
-        try:
-            state = torch.load(Path(source), map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            raise UserError(f"no encoder weights at {source}; --encoder takes imagenet, none or a file") from None
-        except Exception as error:  # a damaged file makes the unpickler raise almost anything
-            raise UserError(f"{source} holds no ResNet18 weights that can be read; is it a .pth file?") from error
-    try:
-        encoder.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
-    except (RuntimeError, AttributeError, TypeError) as error:
-        raise UserError(f"the weights of {source} are not those of torchvision's resnet18") from error
+    for module in network.modules():
+        children = dict(module.named_children())
+        pairs = [(name, name.replace("conv", "bn")) for name in children if name.startswith("conv")]
+        pairs += [("0", "1")] if isinstance(module, nn.Sequential) else []
+        for conv, norm in pairs:
+            if isinstance(children.get(norm), nn.BatchNorm2d):
+                setattr(module, conv, fuse_conv_bn_eval(children[conv], children[norm]))
+                setattr(module, norm, nn.Identity())

@@ -5,77 +5,18 @@ from skimage.color import rgb2lab
 from torch.utils.flop_counter import FlopCounterMode
 
 from pix2pix.color import rgb_to_lab, split_lab
-from pix2pix.errors import UserError
-from pix2pix.unet import PixelShuffleUp, ResNet18Encoder, UNetGenerator, load_encoder_weights
+from pix2pix.unet import PixelShuffleUp, UNetGenerator
 
 
 @pytest.fixture(scope="module")
 def generator():
     torch.manual_seed(0)
-    return UNetGenerator().eval()
+    network = UNetGenerator().eval()
+    network.init_weights()
+    return network
 
 
-@pytest.fixture(scope="module")
-def resnet():
-    torch.manual_seed(1)
-    network = torchvision.models.resnet18()
-    for name, value in network.state_dict().items():  # as if trained: no statistic at its first value
-        if "running_mean" in name:
-            value.normal_(0, 0.2)
-        if "running_var" in name:
-            value.uniform_(0.5, 1.5)
-    return network.eval()
-
-
-def test_torchvisions_weights_give_torchvisions_features(resnet, tmp_path):
-    torch.save(resnet.state_dict(), tmp_path / "resnet18.pth")
-    encoder = ResNet18Encoder().eval()
-    load_encoder_weights(encoder, str(tmp_path / "resnet18.pth"))
-    assert set(encoder.state_dict()) == {name for name in resnet.state_dict() if not name.startswith("fc.")}
-    photos = torch.randn(2, 3, 64, 96)
-    with torch.inference_mode():
-        features = encoder(photos)
-        x = resnet.relu(resnet.bn1(resnet.conv1(photos)))
-        expected = [x]
-        x = resnet.maxpool(x)
-        for layer in (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4):
-            x = layer(x)
-            expected.append(x)
-    for ours, theirs in zip(features, expected, strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-4)
-
-
-def test_imagenets_weights_come_from_torchvision(resnet, monkeypatch):
-    weights = torchvision.models.ResNet18_Weights
-    monkeypatch.setattr(weights, "get_state_dict", lambda self, *a, **k: resnet.state_dict())
-    encoder = ResNet18Encoder()
-    load_encoder_weights(encoder, "imagenet")
-    assert torch.equal(encoder.layer4[1].conv2.weight, resnet.layer4[1].conv2.weight)
-
-    def no_network(*_, **__):
-        raise OSError("no network")
-
-    monkeypatch.setattr(weights, "get_state_dict", no_network)
-    with pytest.raises(UserError, match=r"no network.*--encoder FILE"):
-        load_encoder_weights(encoder, "imagenet")
-
-
-def test_foreign_encoder_weights_are_refused(tmp_path):
-    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
-    torch.save([1, 2], tmp_path / "list.pth")
-    (tmp_path / "words.pth").write_text("words")
-    for name, reason in (
-        ("other", "not those of"),
-        ("list", "not those of"),
-        ("words", "can be read"),
-        ("gone", "no "),
-    ):
-        with pytest.raises(UserError, match=reason) as caught:
-            load_encoder_weights(ResNet18Encoder(), str(tmp_path / f"{name}.pth"))
-        assert f"{name}.pth" in str(caught.value)
-
-
-def test_a_gray_photo_reaches_the_encoder_as_imagenets_normalised_gray(generator):
+def test_a_gray_photo_reaches_the_encoder_as_imagenets_normalized_gray(generator):
     levels = torch.arange(256).view(1, 1, 16, 16) / 255
     lightness, _ = split_lab(rgb_to_lab(levels.expand(1, 3, 16, 16)))
     expected = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(
@@ -119,6 +60,7 @@ def test_ab_is_bounded_and_covers_srgb(generator):
 def test_icnr_starts_without_a_checkerboard():
     torch.manual_seed(0)
     up = PixelShuffleUp(8, 3)
+    up.init_weights()
     large = up(torch.randn(1, 8, 5, 5))
     assert large.shape == (1, 3, 10, 10) and large.std() > 0.1
     blocks = large.view(1, 3, 5, 2, 5, 2)
