@@ -125,10 +125,9 @@ def hold_at_points(ab: Tensor, hints: Tensor, lightness: Tensor) -> Tensor:
     spread = missing
     for _ in range(SPREADING):
         flow_x, flow_y = across * spread.diff(dim=3), down * spread.diff(dim=2)
-        change = (
-            F.pad(flow_x, (0, 1)) - F.pad(flow_x, (1, 0)) + F.pad(flow_y, (0, 0, 0, 1)) - F.pad(flow_y, (0, 0, 1, 0))
-        )
-        spread = torch.where(mask, missing, spread + change)
+        spread = spread + F.pad(flow_x, (0, 1)) - F.pad(flow_x, (1, 0))
+        spread = spread + F.pad(flow_y, (0, 0, 0, 1)) - F.pad(flow_y, (0, 0, 1, 0))
+        spread = torch.where(mask, missing, spread)
     return (ab + spread).clamp(-1, 1)
 
 

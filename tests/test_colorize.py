@@ -86,7 +86,7 @@ def test_large_photos_are_converted_strip_by_strip_without_a_seam(weights, netwo
         lightness, _ = to_lab(whole)
         ab = predict_ab(colorizer.generator, lightness, (144, 64))  # 1152x512, the short side at 64
         expected = lab_to_rgb_in_gamut(lightness, ab)[0].permute(1, 2, 0).numpy()
-    assert np.array_equal(coloured, expected)
+    assert np.abs(coloured.astype(int) - expected).max() <= 1
     tensor = colorizer.colorize(whole.expand(2, -1, -1, -1))
     assert torch.equal(tensor[1].permute(1, 2, 0), torch.tensor(coloured))
 
