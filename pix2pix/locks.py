@@ -5,9 +5,7 @@ They are flock's. Where the system has none (Windows, some network disks) nothin
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +18,13 @@ except ImportError:  # Windows
     fcntl = None
 
 HALF_WRITTEN = re.compile(r"\..+-\w{8}\.(pt|png|jsonl?)")  # the names that `replacing` gives a run's files
-HALF_BUILT = re.compile(r"\.\d+px-[0-9a-f]{16}-\w{8}|coco_sample-\w{8}")
 
 
 @contextmanager
 def trained_alone(run: Path) -> Iterator[None]:
     """Hold a run's folder while it is trained. Raises UserError when another process does so."""
     with (run / "config.json").open("r+") as file:
-        free = _try_lock(file.fileno())
+        free = try_lock(file.fileno())
         if free is False:
             raise UserError(f"{run} is being trained by another process: wait until it ends, or stop it first")
         if free:
@@ -38,25 +35,7 @@ def trained_alone(run: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def built_in(cache: Path) -> Iterator[None]:
-    """Mark a cache as one that is being built in, by as many processes as like to; the first removes what is left."""
-    if fcntl is None:
-        yield
-        return
-    folder = os.open(cache, os.O_RDONLY)
-    try:
-        if _try_lock(folder):
-            for path in cache.iterdir():
-                if HALF_BUILT.fullmatch(path.name):
-                    shutil.rmtree(path, ignore_errors=True)
-        _try_lock(folder, shared=True)
-        yield
-    finally:
-        os.close(folder)
-
-
-def _try_lock(file: int, *, shared: bool = False) -> bool | None:
+def try_lock(file: int, *, shared: bool = False) -> bool | None:
     """Lock an open file or folder until it is closed, alone or, after waiting, with others: True, or False when
     another has locked it, or None where there are no locks."""
     if fcntl is None:

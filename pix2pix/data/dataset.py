@@ -1,20 +1,21 @@
-"""Training data: splits, the dataset, and its batches."""
+"""The training photos as a dataset, and its batches."""
 
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from pix2pix.data.cache import PhotoSet, ignore_interrupts, squash
-from pix2pix.data.photos import Photo, find_photos, read_photo
-from pix2pix.errors import UserError
+from pix2pix.data.cache import PhotoSet, squash
+from pix2pix.data.photos import read_photo
+from pix2pix.data.splits import choose_photos, split_names  # noqa: F401  (for callers that still look here)
+from pix2pix.data.threads import map_ahead
 
 
 class ColorizationDataset(Dataset):
@@ -41,19 +42,16 @@ def batches(
 ) -> Iterator[Tensor]:
     """The photos of each list of indices as one uint8 tensor (n, 3, size, size).
 
-    A cached set is read in this process; without a cache `workers` processes decode.
+    Without a cache `workers` threads decode up to two batches ahead. Raises UserError for a photo that has become
+    unreadable.
     """
     workers = workers if dataset.photo_set.pixels is None else 0
-    loader = DataLoader(
-        dataset,
-        batch_sampler=indices,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        multiprocessing_context="spawn" if workers else None,
-        worker_init_fn=_outlive_signals if workers else None,
-        generator=torch.Generator(),  # its own, so that the global random state does not depend on restarts
-    )
-    return iter(loader)
+    ahead = 2 * max(map(len, indices), default=0)
+    order = (index for batch in indices for index in batch)
+    with closing(map_ahead(dataset.__getitem__, order, workers=workers, ahead=ahead)) as photos:
+        for batch in indices:
+            stacked = torch.stack(list(islice(photos, len(batch))))
+            yield stacked.pin_memory() if pin_memory else stacked
 
 
 def epoch_order(count: int, batch_size: int, *, seed: int, epoch: int) -> list[list[int]]:
@@ -62,29 +60,6 @@ def epoch_order(count: int, batch_size: int, *, seed: int, epoch: int) -> list[l
     return [order[start : start + batch_size].tolist() for start in range(0, count - batch_size + 1, batch_size)]
 
 
-def split_names(names: list[str], *, validation: int, seed: int) -> tuple[list[str], list[str]]:
-    """Sorted names, permuted by the seed: (training names, `validation` validation names)."""
-    names = sorted(names)
-    order = np.random.default_rng(seed).permutation(len(names))
-    return [names[i] for i in order[validation:]], [names[i] for i in order[:validation]]
-
-
-def choose_photos(sources: list[Path], names: list[str]) -> list[Photo]:
-    """The photos called `names` among those of `sources`, in that order. Raises UserError when one is gone."""
-    photos = {photo.name: photo for photo in find_photos(sources)}
-    missing = [name for name in names if name not in photos]
-    if missing:
-        where = ", ".join(map(str, sources))
-        raise UserError(f"{len(missing)} of the run's photos are no longer in {where}: {missing[0]} for one")
-    return [photos[name] for name in names]
-
-
 def count_cores() -> int:
     """The CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _outlive_signals(worker: int) -> None:
-    """A signal to the whole process group must not take away the batches that the training still saves after."""
-    ignore_interrupts()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

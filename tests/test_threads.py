@@ -1,0 +1,57 @@
+"""Work ahead in threads: the order, how far ahead, errors, and closing."""
+
+import threading
+import time
+
+import pytest
+
+from pix2pix.data.threads import map_ahead
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_results_come_in_order_whichever_is_ready_first(workers):
+    def slow(number):
+        time.sleep(0.02 if number % 4 == 0 else 0)
+        return number * number
+
+    assert list(map_ahead(slow, range(20), workers=workers, ahead=5)) == [number**2 for number in range(20)]
+    assert list(map_ahead(slow, [], workers=workers, ahead=5)) == []
+
+
+def test_no_more_than_so_many_results_wait():
+    begun = []
+    stream = map_ahead(begun.append, range(100), workers=2, ahead=3)
+    for taken in range(1, 20):
+        next(stream)
+        assert len(begun) <= taken + 3
+    stream.close()
+
+
+def test_the_work_is_done_in_as_many_threads_at_once():
+    meeting = threading.Barrier(3, timeout=20)
+    stream = map_ahead(lambda _: meeting.wait(), range(6), workers=3, ahead=6)
+    assert sorted(stream) == [0, 0, 1, 1, 2, 2]  # each wait needs all three threads
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_is_raised_where_its_result_would_have_come(workers):
+    results = []
+    with pytest.raises(ZeroDivisionError):
+        results.extend(map_ahead(lambda number: 6 // number, [3, 2, 1, 0, 1], workers=workers, ahead=5))
+    stream = map_ahead(lambda number: 6 // number, [3, 2, 0], workers=workers, ahead=5)
+    assert [next(stream), next(stream)] == [2, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(stream)
+
+
+def test_closing_drops_what_has_not_begun_and_ends_the_threads():
+    before, begun = threading.active_count(), []
+
+    def work(number):
+        begun.append(number)
+        time.sleep(0.05)
+
+    stream = map_ahead(work, range(1000), workers=2, ahead=500)
+    next(stream)
+    stream.close()
+    assert len(begun) < 20 and threading.active_count() == before
