@@ -249,7 +249,7 @@ def test_gray_photos_only_are_told_so(tmp_path, real_photos):
     (tmp_path / "gray").mkdir()
     for number, photo in enumerate(real_photos[:3]):
         Image.fromarray(photo).convert("L").save(tmp_path / "gray" / f"{number}.png")
-    with pytest.raises(UserError, match=r"all 3 photos are gray or nearly so.*give color photos"):
+    with pytest.raises(UserError, match=r"none of the 3 photos has colors.*give color photos"):
         prepare(tmp_path / "gray", tmp_path / "cache").colored()
 
 

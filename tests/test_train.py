@@ -15,7 +15,7 @@ from skimage.color import rgb2lab
 
 from pix2pix import locks, training
 from pix2pix.checkpoint import load_generator, load_training
-from pix2pix.data import coco
+from pix2pix.data import coco, splits
 from pix2pix.errors import UserError
 
 SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 1, "--cache", "cache", "--encoder", "none")
@@ -57,7 +57,7 @@ def test_photos_that_cannot_be_used(refused, photo_folder, tmp_path):
     assert "less than one batch of 64" in line(photo_folder, more=("--batch-size", 64))
     Image.new("L", (20, 20), 90).save(tmp_path / "empty" / "gray.png")
     assert "the only photo" in line("empty")
-    assert "0 photos are less than one batch" in line("empty", more=("--val-data", photo_folder))
+    assert "none of the 1 photos has colors" in line("empty", more=("--val-data", photo_folder))
     assert not (tmp_path / "runs").exists()
 
 
@@ -68,8 +68,8 @@ def test_without_data_the_coco_sample_is_taken(run, refused, photo_folder, tmp_p
     monkeypatch.setattr(coco, "download_coco_sample", no_network)
     assert "--data FOLDER" in refused("train.py", "--stage", "pretrain", *SMALL)
     monkeypatch.setattr(coco, "download_coco_sample", lambda cache: photo_folder)
-    monkeypatch.setattr(coco, "REPORT_PHOTOS", 12)
-    monkeypatch.setattr(coco, "REPORT_TRAIN", 9)
+    monkeypatch.setattr(splits, "REPORT_PHOTOS", 12)
+    monkeypatch.setattr(splits, "REPORT_TRAIN", 9)
     assert run("train.py", "--stage", "pretrain", *SMALL)[0] == 0
     split = json.loads((tmp_path / "runs" / "001-pretrain" / "split.json").read_text())
     assert (split["train"], split["validation"]) == coco.report_split([*split["train"], *split["validation"]])

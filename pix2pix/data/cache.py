@@ -56,7 +56,7 @@ class PhotoSet:
         """The rows of the photos that are not near-gray. Raises UserError when there are none."""
         if len(self.near_gray) == len(self.photos):
             raise UserError(
-                f"all {len(self.photos)} photos are gray or nearly so, and colors cannot be learned from them: give "
+                f"none of the {len(self.photos)} photos has colors to learn from, they are gray or nearly so: give "
                 "color photos"
             )
         if not self.near_gray:
