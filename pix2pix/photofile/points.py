@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -32,7 +33,7 @@ def parse_point(text: str) -> Point:
 def points_beside(photo: Path) -> Path | None:
     """The points file of a photo, `scan.points.json` beside `scan.jpg`, or None."""
     path = photo.with_name(photo.stem + SUFFIX)
-    return path if path.is_file() else None
+    return path if os.path.isfile(path) else None  # noqa: PTH113  (False where the name would be too long)
 
 
 def read_points(path: Path) -> list[Point]:
