@@ -18,8 +18,10 @@ from torch import Tensor
 from pix2pix.color import lab_to_rgb_in_gamut, to_lab
 
 RADIUS = 3 / 256  # of a point that does not say its own, relative to the photo's short side
+LEAST = 1.5  # pixels, as a radius: enlarging the colors then keeps the one at a point
+LARGEST = 1e9  # pixels or seconds
 SPREADING = 24  # steps by which a corrected color spreads, about one pixel each
-EDGE = 0.06  # the difference of L, of [-1, 1], at which it hardly does
+EDGE = 0.1  # the difference of L, of [-1, 1], at which it hardly does
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,11 @@ class Point:
 
     def __post_init__(self) -> None:
         if not isinstance(self.color, str):
-            raise ValueError(f"color is {self.color!r}, not a text like #c0392b or red")
+            raise ValueError(f"color is {self.color!r:.40}, not a text like #c0392b or red")
         try:
             ImageColor.getcolor(self.color, "RGB")
         except ValueError:
-            raise ValueError(f"{self.color!r} is no color; give #rrggbb or a CSS name like red") from None
+            raise ValueError(f"{self.color!r:.40} is no color; give #rrggbb or a CSS name like red") from None
         for name in ("x", "y", "radius", "time"):
             value = getattr(self, name)
             if value is not None or name in ("x", "y"):
@@ -60,6 +62,9 @@ class Point:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise ValueError(f"{name} is {value!r}, not a whole number from {least} up")
 
+    def __str__(self) -> str:
+        return f"{self.x:g},{self.y:g},{self.color}"
+
     @property
     def ab(self) -> tuple[float, float]:
         """The color's a and b, divided by 110."""
@@ -69,15 +74,15 @@ class Point:
 
 
 def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
-        raise ValueError(f"{name} is {value!r}, not a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
+        raise ValueError(f"{name} is {value!r:.40}, not a number of pixels or seconds")
 
 
 def hint_planes(points: Iterable[Point], photo_size: tuple[int, int], working_size: tuple[int, int]) -> Tensor:
     """The points of a photo of `photo_size` (height, width) as hints (1, 3, h, w) of `working_size` (h, w).
 
-    ab in [-1, 1] and a mask: 1 in each point's square, which has at least one pixel, else all 0. Later points lie over
-    earlier ones.
+    ab in [-1, 1] and a mask: 1 in each point's square, which has at least 3x3 pixels where there are as many, else all
+    0. Later points lie over earlier ones.
     """
     hints = torch.zeros(1, 3, *working_size)
     for point in points:
@@ -93,13 +98,9 @@ def hint_planes(points: Iterable[Point], photo_size: tuple[int, int], working_si
 def _covered(place: float, radius: float, whole: int, pixels: int) -> slice:
     """The pixels along one side that a point covers: of a photo's side of `whole` pixels, seen as `pixels`."""
     scale = pixels / whole
-    center = (math.floor(place) + 0.5) * scale
-    first, end = round(center - radius * scale), round(center + radius * scale)
-    if first >= end:
-        first = math.floor(center)
-        end = first + 1
-    first = min(max(first, 0), pixels - 1)
-    return slice(first, max(min(end, pixels), first + 1))
+    center, reach = (math.floor(place) + 0.5) * scale, max(radius * scale, LEAST)
+    first = min(max(round(center - reach), 0), pixels - 1)
+    return slice(first, max(min(round(center + reach), pixels), first + 1))
 
 
 def resize_hints(hints: Tensor, size: tuple[int, int]) -> Tensor:

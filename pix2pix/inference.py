@@ -150,7 +150,7 @@ class Colorizer:
         device: str = "auto",
         runs: Path = Path("runs"),
     ) -> None:
-        self.weights = find_generator(weights and Path(weights), runs=runs)
+        self.weights = find_generator(None if weights is None else Path(weights), runs=runs)
         self.device = choose_device(device)
         loaded = load_generator(self.weights)
         self.size = size or loaded.size
@@ -160,7 +160,7 @@ class Colorizer:
         fold_batch_norm(network)
         # bf16 is three times as fast where the device computes in it, and 0.05 of Lab's units off in a and b
         precision = torch.bfloat16 if choose_precision(self.device).name == "bf16" else torch.float32
-        self.generator = network.to(self.device, precision, memory_format=torch.channels_last)
+        self.generator = network.to(self.device, precision).to(memory_format=torch.channels_last)
 
     def with_strength(self, strength: float) -> Colorizer:
         """The same Colorizer, its network not loaded again, with colors of another strength.
@@ -256,9 +256,12 @@ class Colorizer:
         size = self.working_size(height, width)
         hints = None
         if points:
-            if not self.takes_points:
-                raise UserError(f"{self.weights} takes no points; give weights that were trained with them")
             check_points(points, width, height, name)
+            if not self.takes_points:
+                raise UserError(
+                    f"{name} ({width}x{height}) has the point {points[0]}, but {self.weights} takes no points; give "
+                    "weights that were trained with them"
+                )
             hints = hint_planes(points, (height, width), larger(size)).expand(len(lightness), -1, -1, -1)
         return predict_small_ab(self.generator, lightness, size, hints, strength=self.strength)
 

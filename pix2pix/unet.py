@@ -25,6 +25,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class ImageNetNormalize(nn.Module):
     """RGB (N, 3, H, W), or gray (N, 1, H, W) for all three, in [0, 1] to (N, 3, H, W) as ImageNet's networks expect."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -101,7 +104,7 @@ class PixelShuffleUp(nn.Module):
         """First weights after ICNR: the four pixels of a 2x2 block start equal, so there is no checkerboard."""
         first = nn.init.kaiming_normal_(self.conv.weight[::4].clone(), nonlinearity="relu")
         self.conv.weight.copy_(first.repeat_interleave(4, dim=0))
-        self.conv.bias.zero_()
+        nn.init.zeros_(self.conv.get_parameter("bias"))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.conv(x), 2)
@@ -162,13 +165,10 @@ class UNetGenerator(nn.Module):
     @torch.no_grad()
     def init_weights(self) -> None:
         """First weights, for training from the beginning: almost gray, and hints change little."""
-        self.encoder.init_weights()
-        for block in self.decoder:
-            block.up.init_weights()
-        self.head.init_weights()
+        for module in self.modules():
+            if isinstance(module, ResNet18Encoder | PixelShuffleUp | HintLayers):
+                module.init_weights()
         self.head.conv.weight.mul_(0.1)
-        if self.hint_layers is not None:
-            self.hint_layers.init_weights()
 
     def encoder_input(self, lightness: Tensor) -> Tensor:
         """L (N, 1, H, W) in [-1, 1] to (N, 3, H, W): the gray photo of that L, as ImageNet's networks expect it."""
@@ -203,6 +203,7 @@ def fold_batch_norm(network: nn.Module) -> None:
         pairs = [(name, name.replace("conv", "bn")) for name in children if name.startswith("conv")]
         pairs += [("0", "1")] if isinstance(module, nn.Sequential) else []
         for conv, norm in pairs:
-            if isinstance(children.get(norm), nn.BatchNorm2d):
-                setattr(module, conv, fuse_conv_bn_eval(children[conv], children[norm]))
+            convolution, batch_norm = children[conv], children.get(norm)
+            if isinstance(convolution, nn.Conv2d) and isinstance(batch_norm, nn.BatchNorm2d):
+                setattr(module, conv, fuse_conv_bn_eval(convolution, batch_norm))
                 setattr(module, norm, nn.Identity())

@@ -43,7 +43,7 @@ def sample_hints(ab: Tensor, squares: Tensor) -> Tensor:
     """
     count, _, height, width = ab.shape
     squares = squares.to(ab.device)
-    if not squares.numel() or not int(squares.shape[1]):
+    if squares.shape[1] == 0:
         return ab.new_zeros(count, 3, height, width)
     top, left, side = (part[..., None] for part in squares.unbind(2))
     step = torch.arange(int(SIDES[1] * max(height, width) / 256 + 0.5) or 1, device=ab.device)
@@ -52,8 +52,11 @@ def sample_hints(ab: Tensor, squares: Tensor) -> Tensor:
     pixels = torch.where(inside, (top + down) * width + left + across, 0).flatten(1)
     colors = ab.flatten(2).gather(2, pixels[:, None].expand(-1, 2, -1)).unflatten(2, inside.shape[1:])
     means = (colors * inside[:, None]).sum(3) / side.squeeze(2).clamp(min=1).square()[:, None]
-    number = torch.arange(1, squares.shape[1] + 1, device=ab.device)[:, None] * inside
-    owner = torch.zeros(count, height * width, dtype=torch.long, device=ab.device)
-    owner = owner.scatter_reduce(1, pixels, number.flatten(1), "amax")  # the last square over each pixel, or 0
-    hinted = torch.cat((torch.zeros_like(means[..., :1]), means), dim=2).gather(2, owner[:, None].expand(-1, 2, -1))
-    return torch.cat((hinted, (owner > 0)[:, None].to(ab.dtype)), dim=1).unflatten(2, (height, width))
+    number = (torch.arange(1, squares.shape[1] + 1, device=ab.device)[:, None] * inside).flatten(1)
+    last = torch.zeros(count, height * width, dtype=torch.long, device=ab.device)
+    last = last.scatter_reduce(1, pixels, number, "amax").gather(1, pixels)  # the last square over each pixel, or 0
+    values = torch.cat((means, torch.ones_like(means[:, :1])), dim=1)
+    values = torch.cat((torch.zeros_like(values[..., :1]), values), dim=2)  # of no square, then of each
+    hints = ab.new_zeros(count, 3, height * width)
+    hints.scatter_(2, pixels[:, None].expand(-1, 3, -1), values.gather(2, last[:, None].expand(-1, 3, -1)))
+    return hints.unflatten(2, (height, width))

@@ -68,8 +68,8 @@ def check_points(points: Sequence[Point], width: int, height: int, name: str) ->
     for point in points:
         if not (0 <= point.x < width and 0 <= point.y < height):
             raise UserError(
-                f"the point {point.x:g},{point.y:g},{point.color} lies outside {name}, which has {width}x{height} "
-                "pixels (counted from 0 at the top left of the upright photo)"
+                f"the point {point} lies outside {name}, which has {width}x{height} pixels (counted from 0 at the top "
+                "left of the upright photo)"
             )
 
 
