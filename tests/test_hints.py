@@ -72,7 +72,7 @@ def test_a_radius_is_half_a_patchs_side_in_the_photos_pixels():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (300, 3000), (3000, 300), (5774, 8660)])
-@pytest.mark.parametrize("radius", [None, 0.01, 1e9])
+@pytest.mark.parametrize("radius", [None, 0.01, 1e8])
 def test_every_point_is_seen_at_every_size(size, radius):
     height, width = size
     for working in ((256, 256), (384, 1536), (1, 1)):

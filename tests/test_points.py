@@ -14,7 +14,7 @@ def test_a_point_of_the_command_line():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1,2", "1;2;red", "a,2,red", "1,,red", "nan,2,red", "1,inf,red", "1,2,bleu", "1,2,"]
+    "text", ["", "1,2", "1;2;red", "a,2,red", "1,,red", "nan,2,red", "1,inf,red", "1,2,bleu", "1,2,", "1_0,2,red"]
 )
 def test_what_is_no_point_is_refused_with_an_example(text):
     with pytest.raises(UserError, match="no point X,Y,COLOR, as 412,230,#c0392b is") as caught:
@@ -80,7 +80,7 @@ def test_files_that_are_none_are_refused(tmp_path):
         read_points(tmp_path / "gone.json")
     with pytest.raises(UserError, match="a folder"):
         read_points(tmp_path)
-    with pytest.raises(UserError, match="cannot write .*none"):
+    with pytest.raises(UserError, match=r"cannot write .*none"):
         write_points(tmp_path / "none" / "points.json", [])
 
 
@@ -92,7 +92,7 @@ def test_the_points_beside_a_photo(tmp_path):
     assert points_beside(tmp_path / "a.b.tif") == tmp_path / "a.b.points.json"
 
 
-@pytest.mark.parametrize(("x", "y"), [(-1, 0), (0, -0.5), (400, 0), (0, 300), (10**400, 0)])
+@pytest.mark.parametrize(("x", "y"), [(-1, 0), (0, -0.5), (400, 0), (0, 300)])
 def test_a_point_outside_is_named_with_the_photo_and_its_size(x, y):
     check_points([Point(0, 0, "red"), Point(399.5, 299, "red")], 400, 300, "scan.jpg")
     with pytest.raises(UserError, match=r"outside scan\.jpg, which has 400x300 pixels") as caught:

@@ -87,5 +87,7 @@ def _point(entry: object, name: str) -> Point:
 
 
 def _number(text: str) -> float:
+    if "_" in text:  # which Python's own numbers may have
+        raise ValueError
     value = float(text)
     return int(value) if value.is_integer() else value
