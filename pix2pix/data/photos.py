@@ -1,23 +1,24 @@
-"""Finding photos in folders and tar files, and reading one as RGB."""
+"""Finding photos in folders and tar files, and reading one as sRGB."""
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 import tarfile
-import warnings
+from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from pix2pix.errors import UserError
+from pix2pix.decoding.measure import read_rgb
+from pix2pix.decoding.opening import HEAD, PHOTO_SUFFIXES, is_photo_head, opened, without_pillow_limit
+from pix2pix.decoding.pictures import pictures_of
+from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import refuse_special
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+MAX_PIXELS = 180_000_000  # of a photo to train on; more is a mistake, or a file made to fill the memory
 
 
 class Photo(NamedTuple):
@@ -50,21 +51,28 @@ class Photo(NamedTuple):
             return file.read(self.length)
 
 
-def find_photos(sources: list[Path], suffixes: tuple[str, ...] = PHOTO_SUFFIXES) -> list[Photo]:
-    """The photos, by their suffixes, of folders (searched recursively), tar files and single files, sorted by name.
+def find_photos(sources: list[Path], *, unreadable: list[str] | None = None) -> list[Photo]:
+    """The photos of folders (searched recursively), tar files and single files, sorted by name.
 
-    With several sources a name begins with its source's own name. The files are absolute paths. Raises UserError for a
-    source that is missing, is no tar, or holds no photo, and when two photos have one name or one photo is in two
-    sources.
+    They are found by their suffixes (PHOTO_SUFFIXES), without a suffix by how they begin. Links to folders are
+    followed, but no folder is searched twice. With several sources a name begins with its source's own name. The files
+    are absolute paths. Folders that cannot be read are named in `unreadable`; without such a list they are an error.
+    Raises UserError for a source that is missing, is no tar, or holds no photo, and when two photos have one name or
+    one photo is in two sources.
     """
     photos: list[Photo] = []
+    problems: list[str] = []
     for source in sources:
-        found = _photos_in(source, suffixes)
-        if not found:
-            raise UserError(f"no photos in {source} (looked for {' '.join(suffixes)})")
+        found = _photos_in(source, problems)
+        if problems and unreadable is None:
+            raise UserError(f"{problems[0]}; change its permissions, or name the folders beside it")
+        if not found and not problems:
+            raise UserError(f"no photos in {source} (looked for {' '.join(PHOTO_SUFFIXES)})")
         if len(sources) > 1:
             found = [photo._replace(name=f"{source.name}/{photo.name}") for photo in found]
         photos += found
+    if unreadable is not None:
+        unreadable += problems
     photos.sort(key=attrgetter("name"))
     for first, second in itertools.pairwise(photos):
         if first.name == second.name:
@@ -77,24 +85,40 @@ def find_photos(sources: list[Path], suffixes: tuple[str, ...] = PHOTO_SUFFIXES)
     return photos
 
 
-def _photos_in(source: Path, suffixes: tuple[str, ...]) -> list[Photo]:
+def read_photo(photo: Photo | Path) -> Image.Image:
+    """The photo, of a TIFF its first page, as an upright sRGB image of mode RGB; its color profile is honored.
+
+    Raises UserError, naming the photo and the reason, when it cannot be read.
+    """
+    photo = photo if isinstance(photo, Photo) else Photo(str(photo), str(photo))
+    try:
+        with without_pillow_limit(), opened(photo.read_bytes(), photo.name) as file:
+            picture = next(pictures_of(file, photo.name))
+            if picture.width * picture.height > MAX_PIXELS:
+                raise UserError(f"{photo.name} has {picture.width}x{picture.height} pixels, too many to train on")
+            return read_rgb(picture.load())
+    except FileNotFoundError:
+        raise UserError(f"there is no photo {photo.name}") from None
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
+        if lacks_memory(error):
+            raise MemoryError from error
+        raise UserError(f"{photo.name} cannot be read: {error}") from error
+
+
+def _photos_in(source: Path, problems: list[str]) -> list[Photo]:
     whole = source.absolute()
     if source.is_dir():
-        found = []
-        for folder, folders, files in os.walk(whole):
-            folders.sort()
-            inner = "".join(f"{part}/" for part in Path(folder).relative_to(whole).parts)
-            start = os.path.join(folder, "")  # noqa: PTH118
-            found += [Photo(inner + file, start + file) for file in files if _is_photo_name(file, suffixes)]
-        return found
+        return list(_photos_in_folder(whole, problems))
     if not source.exists():
         raise UserError(f"there is no {source}; give a folder of photos or a tar of photos")
     refuse_special(source, str(source))
-    if source.suffix.lower() in suffixes:
+    if source.suffix.lower() in PHOTO_SUFFIXES:
         return [Photo(source.name, str(whole))]
     try:
         with tarfile.open(source, "r:") as tar:
-            members = {m.name: m for m in tar if m.isreg() and _is_photo_name(m.name, suffixes)}  # a later one replaces
+            members = {m.name: m for m in tar if m.isreg() and _is_photo_in_tar(tar, m)}  # a later one replaces
     except (tarfile.TarError, EOFError) as error:
         raise UserError(
             f"{source} is neither a folder of photos nor an uncompressed tar of photos ({error})"
@@ -102,54 +126,51 @@ def _photos_in(source: Path, suffixes: tuple[str, ...]) -> list[Photo]:
     return [Photo(member.name, str(whole), member.offset_data, member.size) for member in members.values()]
 
 
-def _is_photo_name(name: str, suffixes: tuple[str, ...]) -> bool:
-    """By its ending; hidden files (macOS's `._photo.jpg`, a file half written) are none."""
-    return name.lower().endswith(suffixes) and not name.rpartition("/")[2].startswith(".")
+def _photos_in_folder(whole: Path, problems: list[str]) -> Iterator[Photo]:
+    """The photos of a folder and of all below it; links are followed last, to folders not searched until then."""
+
+    def name_problem(error: OSError) -> None:
+        problems.append(f"the folder {error.filename} cannot be read: {error.strerror}")
+
+    searched: set[tuple[int, int]] = set()
+    waiting = [str(whole)]
+    while waiting:
+        links = []
+        for folder, folders, files in os.walk(waiting.pop(0), onerror=name_problem):
+            stat = os.stat(folder)  # noqa: PTH116
+            if (stat.st_dev, stat.st_ino) in searched:
+                folders.clear()
+                continue
+            searched.add((stat.st_dev, stat.st_ino))
+            folders.sort()
+            start = os.path.join(folder, "")  # noqa: PTH118
+            links += [start + inner for inner in folders if os.path.islink(start + inner)]  # noqa: PTH114
+            below = "".join(f"{part}/" for part in Path(folder).relative_to(whole).parts)
+            yield from (Photo(below + file, start + file) for file in files if _is_photo(file, start))
+        waiting += links
 
 
-def read_photo(photo: Photo | Path) -> Image.Image:
-    """The photo as an RGB Pillow image, turned upright by its EXIF orientation.
-
-    Raises UserError, naming the photo and the reason, when it cannot be read.
-    """
-    photo = photo if isinstance(photo, Photo) else Photo(str(photo), str(photo))
+def _is_photo(name: str, folder: str) -> bool:
+    """By its suffix, or by its beginning where it has none; hidden files (macOS's `._photo.jpg`) are none."""
+    if name.startswith("."):
+        return False
+    if "." in name:
+        return name.lower().endswith(PHOTO_SUFFIXES)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bad tags and large photos: what cannot be read is said below
-            with Image.open(io.BytesIO(photo.read_bytes())) as image:
-                image.load()
-                ImageOps.exif_transpose(image, in_place=True)
-                return to_rgb(image)
-    except FileNotFoundError:
-        raise UserError(f"there is no photo {photo.name}") from None
-    except (MemoryError, UserError):
-        raise
-    except Image.UnidentifiedImageError:
-        raise UserError(f"{photo.name} is not a photo that can be read") from None
-    except Exception as error:  # a damaged file makes Pillow's readers raise almost anything
-        raise UserError(f"{photo.name} cannot be read: {error}") from error
+        path = Path(folder, name)
+        if not path.is_file():  # a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            return is_photo_head(file.read(HEAD))
+    except OSError:
+        return False
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode to RGB; 16-bit and floating gray is scaled to 8 bits, not clipped; alpha is dropped."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray(np.round(values * (255 / white_level(values, image.mode))).astype(np.uint8))
-    if image.mode == "La":
-        image = image.convert("LA")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def white_level(values: np.ndarray, mode: str) -> int:
-    """The value that is white in gray of Pillow's modes I, I;16 and F: 65535, unless the values suggest another.
-
-    That is 255 for those of I and F up to 255, as Pillow's own conversion from 8 bits gives, and 1 for floats up to 1.
-
-    Raises ValueError for values that are not in 0..65535.
-    """
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    if not (low >= 0 and high <= 65535):  # nor NaN
-        raise ValueError(f"gray values from {low:g} to {high:g} are outside 16 bits")
-    if mode not in ("I", "F") or high > 255:
-        return 65535
-    return 255 if high > 1 or mode == "I" else 1
+def _is_photo_in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
+    name = member.name.rpartition("/")[2]
+    if name.startswith("."):
+        return False
+    if "." in name:
+        return name.lower().endswith(PHOTO_SUFFIXES)
+    file = tar.extractfile(member)
+    return file is not None and is_photo_head(file.read(HEAD))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pix2pix.color import lightness_to_gray
-from pix2pix.data.photos import PHOTO_SUFFIXES
+from pix2pix.decoding.opening import PHOTO_SUFFIXES
 from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import replacing
 from pix2pix.hints import Point
@@ -23,7 +23,7 @@ from pix2pix.photofile.read import MAX_PIXELS, Page, read_pages
 from pix2pix.photofile.write import holds_16_bits, write_pages
 
 COLORIZED, COMPARED = "-colorized", "-compared"
-SUFFIXES = (*PHOTO_SUFFIXES, ".jfif", ".jpe", ".avif", ".jp2", ".j2k", ".heic", ".heif", ".pgm", ".ppm")
+SUFFIXES = PHOTO_SUFFIXES
 # Pixels a side that a file of the kind can hold (libjpeg, libwebp).
 LONGEST_SIDE = {".jpg": 65500, ".jpeg": 65500, ".jpe": 65500, ".jfif": 65500, ".webp": 16383, ".gif": 65535}
 

@@ -9,15 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image
-
+from pix2pix.decoding.opening import opened, without_pillow_limit
+from pix2pix.decoding.pictures import pictures_of
 from pix2pix.errors import UserError
 from pix2pix.files import refuse_special
 from pix2pix.hints import Point
 from pix2pix.inference import Colorizer
 from pix2pix.photofile.colorize import color_pages, read_photo, write_photo
 from pix2pix.photofile.memory import free_memory
-from pix2pix.photofile.read import FORMATS, MAX_PIXELS, Page, without_pillow_limit
+from pix2pix.photofile.read import MAX_PIXELS, Page
 from pix2pix.photofile.tasks import Task
 
 THREADS = min(8, 1 + (os.cpu_count() or 1))
@@ -126,9 +126,7 @@ def count_pixels(photo: Path) -> int:
     """The pixels of all pages, by the file's header; 0 for what reading it will refuse."""
     try:
         refuse_special(photo, str(photo))
-        Image.init()
-        known = [name for name in FORMATS if name in Image.OPEN]
-        with without_pillow_limit(), Image.open(photo, formats=known) as image:
-            return image.width * image.height * (getattr(image, "n_frames", 1) if image.format == "TIFF" else 1)
+        with without_pillow_limit(), opened(photo, str(photo)) as file:
+            return sum(picture.width * picture.height for picture in pictures_of(file, str(photo)))
     except Exception:  # a damaged file makes Pillow's readers raise almost anything
         return 0

@@ -17,10 +17,10 @@ from typing import Any
 
 from PIL import Image
 
+from pix2pix.decoding.opening import without_pillow_limit
 from pix2pix.errors import UserError
 from pix2pix.inference import Colorizer
 from pix2pix.photofile.colorize import SUFFIXES, colorize_file, target_of
-from pix2pix.photofile.read import without_pillow_limit
 
 MAX_PHOTOS = 20  # at once
 MAX_MEGABYTES = 100  # each
