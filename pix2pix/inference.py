@@ -10,12 +10,12 @@ from typing import Any, overload
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
 from pix2pix.checkpoint import find_generator, load_generator
 from pix2pix.color import lab_to_rgb_in_gamut, lightness_to_gray, to_lab
-from pix2pix.data.photos import to_rgb
+from pix2pix.decoding.measure import lightness_of, lightness_of_pixels
 from pix2pix.device import choose_device, choose_precision
 from pix2pix.errors import UserError
 from pix2pix.hints import Point, hint_planes, hold_at_points, resize_hints
@@ -186,7 +186,7 @@ class Colorizer:
     def colorize(self, photo: Any, points: Any = None) -> Any:
         """A photo, or several, as 8-bit RGB of the same size and kind; what colors it has are replaced.
 
-        - a Pillow image of any mode, turned upright by its EXIF orientation; its color profile is not looked at;
+        - a Pillow image of any mode, turned upright by its EXIF orientation; its color profile is honored;
         - a uint8 array (H, W), (H, W, 1), or (H, W, 3): gives (H, W, 3);
         - a uint8 tensor (N, 1, H, W) or (N, 3, H, W) on any device: gives (N, 3, H, W) there;
         - a list of any of these, of any sizes: gives a list.
@@ -206,7 +206,8 @@ class Colorizer:
         if isinstance(photo, list):
             return [self.colorize(one, its) for one, its in zip(photo, _for_each(photo, points), strict=True)]
         if isinstance(photo, Image.Image):
-            return Image.fromarray(self.colorize(np.array(to_rgb(ImageOps.exif_transpose(photo))), points))
+            colorized = self.colorize_lightness(lightness_of(photo), points)
+            return Image.fromarray(colorized[0].permute(1, 2, 0).numpy())
         if isinstance(photo, np.ndarray):
             planes = photo if photo.ndim == 3 else photo[..., None]
             if photo.dtype != np.uint8 or planes.ndim != 3 or planes.shape[2] not in (1, 3) or not photo.size:
@@ -218,7 +219,7 @@ class Colorizer:
         if photo.dtype != torch.uint8 or photo.ndim != 4 or photo.shape[1] not in (1, 3) or not photo.numel():
             raise ValueError(f"expected uint8 (N, 1, H, W) or (N, 3, H, W), got {photo.dtype} {tuple(photo.shape)}")
         colorized = [
-            self.colorize_lightness(photo_lightness(one[None]), its).to(photo.device)
+            self.colorize_lightness(lightness_of_pixels(_as_pixels(one)), its).to(photo.device)
             for one, its in zip(photo, _for_each(photo, points), strict=True)
         ]
         return torch.cat(colorized)
@@ -286,7 +287,6 @@ def _rows_of(width: int) -> int:
     return max(1, STRIP // width)
 
 
-def photo_lightness(photo: Tensor) -> Tensor:
-    """uint8 (1, 1 or 3, H, W) to L (1, 1, H, W) in [-1, 1] on the CPU, a strip of rows at a time."""
-    strips = photo.cpu().expand(-1, 3, -1, -1).split(_rows_of(photo.shape[-1]), dim=2)
-    return torch.cat([to_lab(strip)[0] for strip in strips], dim=2)
+def _as_pixels(photo: Tensor) -> np.ndarray:
+    """uint8 (1 or 3, H, W) to (H, W) or (H, W, 3) on the CPU."""
+    return (photo[0] if len(photo) == 1 else photo.permute(1, 2, 0)).cpu().numpy()

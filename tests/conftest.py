@@ -25,6 +25,25 @@ def real_photos():
     return cuts
 
 
+@pytest.fixture(scope="session")
+def photo(real_photos):
+    """One of them."""
+    return real_photos[0]
+
+
+@pytest.fixture(scope="session")
+def deep_photo(real_photos):
+    """uint16 (96, 128, 3) whose low bytes matter."""
+    noise = np.random.default_rng(0).integers(0, 256, real_photos[0].shape, dtype=np.uint16)
+    return real_photos[0].astype(np.uint16) << 8 | noise
+
+
+@pytest.fixture(scope="session")
+def mask():
+    """uint8 (96, 128), 0 to 222."""
+    return np.add.outer(np.arange(96), np.arange(128)).astype(np.uint8)
+
+
 @pytest.fixture
 def photo_folder(tmp_path, real_photos):
     """A folder of the twelve photos, as PNG and JPEG, some in a folder inside."""

@@ -6,7 +6,13 @@ ITU-T H.273 (2023) tables 2 and 3 for the code points; PNG (third edition) 11.3.
 from __future__ import annotations
 
 from pix2pix.decoding.made_profiles import (
-    BT709_CURVE, D65, SRGB_CURVE, SRGB_PRIMARIES, Curve, Primaries, rgb_profile,
+    BT709_CURVE,
+    D65,
+    SRGB_CURVE,
+    SRGB_PRIMARIES,
+    Curve,
+    Primaries,
+    rgb_profile,
 )  # fmt: skip
 
 ILLUMINANT_C, DCI_WHITE, E = (0.310, 0.316), (0.314, 0.351), (1 / 3, 1 / 3)

@@ -13,7 +13,7 @@ from pix2pix.decoding.icc import lightness_measure, srgb_converter
 from pix2pix.decoding.opening import without_pillow_limit
 from pix2pix.decoding.pictures import load_image, picture_at
 from pix2pix.decoding.png import described_by_gamma
-from pix2pix.decoding.samples import Samples, as_stored, as_upright
+from pix2pix.decoding.samples import Samples, as_stored, as_upright, row_slices
 from pix2pix.decoding.values import to_8_bits
 
 TURNS = {
@@ -87,3 +87,10 @@ def lightness_of(image: Image.Image) -> Tensor:
         else:
             samples = load_image(image, image.info.get("icc_profile") or described_by_gamma(image.info))
         return read_lightness(samples)[0]
+
+
+def lightness_of_pixels(pixels: np.ndarray) -> Tensor:
+    """L (1, 1, H, W) float32, L*/50 - 1, of sRGB or gray pixels, uint8 (H, W, 3) or (H, W)."""
+    height, width = pixels.shape[:2]
+    strips = ((rows, pixels[rows], None) for rows in row_slices(height, width))
+    return read_lightness(Samples("L" if pixels.ndim == 2 else "RGB", width, height, strips))[0]

@@ -109,7 +109,7 @@ def _strips(image: Image.Image, low: Image.Image | None, kind: str) -> Iterator[
             alpha = np.where((pixels == key).all(axis=-1), 0, 255).astype(np.uint8)
         elif has_alpha:
             pixels = pixels[..., 0] if kind == "L" else pixels[..., :-1]
-        yield rows, pixels[..., 0] if kind == "LAB" else pixels, alpha
+        yield rows, pixels, alpha
 
 
 def _deep_gray_strips(image: Image.Image) -> Iterator[Strip]:

@@ -146,7 +146,7 @@ def _read_header(file: BinaryIO) -> tuple[str, bool, int]:
     file.seek(0)
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or 42 not in head[2:4] and 43 not in head[2:4] or len(head) < 8:
+    if order is None or (42 not in head[2:4] and 43 not in head[2:4]) or len(head) < 8:
         raise ValueError("it does not begin as a TIFF does")
     if 43 not in head[2:4]:
         return order, False, struct.unpack_from(order + "I", head, 4)[0]

@@ -60,7 +60,9 @@ def _add_inner(target: Path, parts: list[dict[int, Directory]]) -> None:
     import tifffile
 
     with tifffile.TiffFile(target) as file:
-        places = [{tag: page.tags[tag - 1].offset for tag in part} for page, part in zip(file.pages, parts, strict=True)]
+        places = [
+            {tag: page.tags[tag - 1].offset for tag in part} for page, part in zip(file.pages, parts, strict=True)
+        ]
     with target.open("r+b") as file:
         for part, place in zip(parts, places, strict=True):
             for tag, directory in part.items():
