@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 import pix2pix
-from pix2pix.checkpoint import LoadedGenerator, find_generator, load_generator, read_config, read_split
+from pix2pix.checkpoint import LoadedGenerator, load_generator
 from pix2pix.color import to_lab
 from pix2pix.data.cache import PhotoSet, prepare_photos, refuse_broken
 from pix2pix.data.coco import download_coco_sample, report_split
@@ -50,6 +50,7 @@ from pix2pix.evaluation.scoring import Row, Scores, constant_row, model_row, sco
 from pix2pix.evaluation.statistics import summarise
 from pix2pix.files import write_json
 from pix2pix.inference import gray_photos
+from pix2pix.runs import find_generator, read_config, read_split
 
 OWN_ROWS = ("gray", "mean colour", "truth")
 

@@ -1,14 +1,10 @@
-"""Run folders and the two kinds of file in them: training checkpoints and slim generator files.
+"""The two kinds of weights file: training checkpoints (last.pt, best.pt) and slim generator files (generator.pt).
 
 Both are read with `weights_only=True`: tensors, numbers, strings, lists and dicts, nothing that could run code.
-A run is a folder `runs/001-pretrain` with config.json, split.json, history.jsonl, steps.jsonl, samples/, last.pt
-(everything a resume needs), best.pt (the same, at the best validation score) and generator.pt (for inference).
 """
 
 from __future__ import annotations
 
-import json
-import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +20,6 @@ FORMAT = 1
 GENERATOR_FORMATS = (1, 2)  # the first has no hints; the last is written
 WIDEST = 2048  # a decoder wider than this is none that was trained, and could fill the memory
 TRAINING, GENERATOR = "pix2pix training checkpoint", "pix2pix generator"
-CONFIG_KEYS = {"stage", "hyperparameters", "size", "seed", "log_every", "precision", "data", "val_data"}
-SHIPPED_GENERATOR = Path(__file__).parent / "weights" / "generator.pt"
 
 
 @dataclass(frozen=True)
@@ -35,50 +29,6 @@ class LoadedGenerator:
     network: UNetGenerator
     size: int
     about: dict[str, Any]
-
-
-def create_run(runs: Path, stage: str) -> Path:
-    """A new folder `runs/NNN-stage`, one number above the highest there."""
-    runs.mkdir(parents=True, exist_ok=True)
-    while True:
-        number = 1 + max((_run_number(folder) for folder in runs.iterdir()), default=0)
-        run = runs / f"{number:03d}-{stage}"
-        try:
-            (run / "samples").mkdir(parents=True)
-            return run
-        except FileExistsError:  # another run took the number meanwhile
-            continue
-
-
-def latest_run(runs: Path, stage: str = "") -> Path | None:
-    """The highest-numbered run of the stage (or of any) that has a generator file, or None."""
-    found = [
-        run
-        for run in (runs.iterdir() if runs.is_dir() else ())
-        if _run_number(run) and run.name.endswith(stage) and (run / "generator.pt").is_file()
-    ]
-    return max(found, key=_run_number, default=None)
-
-
-def read_config(run: Path) -> dict[str, Any]:
-    """A run's config.json. Raises UserError when `run` is no run's folder."""
-    try:
-        config = json.loads((run / "config.json").read_text())
-        missing = CONFIG_KEYS - config.keys()
-    except (OSError, ValueError, AttributeError):
-        raise UserError(f"{run} is not the folder of a run (it has no readable config.json)") from None
-    if missing:
-        raise UserError(f"{run / 'config.json'} is not a run's: it lacks {', '.join(sorted(missing))}")
-    return config
-
-
-def read_split(run: Path) -> dict[str, list[str]]:
-    """A run's split.json: the names of its "train" and "validation" photos."""
-    try:
-        split = json.loads((run / "split.json").read_text())
-        return {part: [str(name) for name in split[part]] for part in ("train", "validation")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{run / 'split.json'} is missing or damaged; start a new run") from None
 
 
 def save_training(path: Path, state: dict[str, Any]) -> None:
@@ -129,31 +79,6 @@ def load_generator(path: Path) -> LoadedGenerator:
         if lacks_memory(error):
             raise
         raise UserError(f"{path} is damaged: its weights do not fit its own shape") from error
-
-
-def find_generator(given: Path | None, *, runs: Path, prefer_run: bool = False) -> Path:
-    """The generator file to use: `given` (a file or a run's folder), else the shipped one, else the latest run's.
-
-    With `prefer_run` the latest run comes before the shipped file.
-    """
-    if given is not None:
-        if given.is_dir():
-            if not (given / "generator.pt").is_file():
-                raise UserError(f"there is no generator.pt in {given}; give a run's folder or a generator file")
-            return given / "generator.pt"
-        return given
-    run = latest_run(runs)
-    candidates = [SHIPPED_GENERATOR] if SHIPPED_GENERATOR.is_file() else []
-    if run is not None:
-        candidates.insert(0 if prefer_run else len(candidates), run / "generator.pt")
-    if not candidates:
-        raise UserError(f"no weights: none are shipped and {runs} has no run; train one or give --weights FILE")
-    return candidates[0]
-
-
-def _run_number(folder: Path) -> int:
-    match = re.fullmatch(r"(\d+)-\w+", folder.name)
-    return int(match[1]) if match else 0
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:

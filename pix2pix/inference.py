@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from pix2pix.checkpoint import find_generator, load_generator
+from pix2pix.checkpoint import load_generator
 from pix2pix.color import lab_to_rgb_in_gamut, lightness_to_gray, to_lab
 from pix2pix.decoding.measure import lightness_of, lightness_of_pixels
 from pix2pix.device import choose_device, choose_precision
 from pix2pix.errors import UserError
 from pix2pix.hints import Point, hint_planes, hold_at_points, resize_hints
 from pix2pix.photofile.points import check_points
+from pix2pix.runs import find_generator
 from pix2pix.unet import fold_batch_norm
 
 LONGEST_SIDE = 4  # times the working size, for panoramas

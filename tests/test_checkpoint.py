@@ -6,16 +6,7 @@ import pytest
 import torch
 
 from pix2pix import checkpoint
-from pix2pix.checkpoint import (
-    create_run,
-    find_generator,
-    latest_run,
-    load_generator,
-    load_training,
-    read_config,
-    save_generator,
-    save_training,
-)
+from pix2pix.checkpoint import load_generator, load_training, save_generator, save_training
 from pix2pix.errors import UserError
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
@@ -126,37 +117,3 @@ def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert load_training(tmp_path / "last.pt")["step"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
-
-
-def test_runs_are_numbered(tmp_path):
-    runs = tmp_path / "runs"
-    assert [create_run(runs, stage).name for stage in ("pretrain", "gan", "gan")] == [
-        "001-pretrain",
-        "002-gan",
-        "003-gan",
-    ]
-    assert latest_run(runs) is None
-    for name in ("001-pretrain", "002-gan"):
-        (runs / name / "generator.pt").touch()
-    assert latest_run(runs) == runs / "002-gan" and latest_run(runs, "pretrain") == runs / "001-pretrain"
-    (runs / "notes").mkdir()
-    (runs / "1000-gan").mkdir()
-    assert create_run(runs, "gan").name == "1001-gan"
-    with pytest.raises(UserError, match="notes is not the folder of a run"):
-        read_config(runs / "notes")
-
-
-def test_which_generator_is_taken(tmp_path, monkeypatch):
-    shipped, runs = tmp_path / "shipped.pt", tmp_path / "runs"
-    monkeypatch.setattr(checkpoint, "SHIPPED_GENERATOR", shipped)
-    with pytest.raises(UserError, match="no weights"):
-        find_generator(None, runs=runs)
-    run = create_run(runs, "gan")
-    (run / "generator.pt").touch()
-    assert find_generator(None, runs=runs) == run / "generator.pt"
-    shipped.touch()
-    assert find_generator(None, runs=runs) == shipped
-    assert find_generator(None, runs=runs, prefer_run=True) == run / "generator.pt"
-    assert find_generator(run, runs=runs) == run / "generator.pt"
-    with pytest.raises(UserError, match=r"no generator\.pt in"):
-        find_generator(tmp_path, runs=runs)

@@ -9,14 +9,15 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, process
+from conftest import process
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix import locks, training
+from pix2pix import locks, recorder
 from pix2pix.checkpoint import load_generator, load_training
 from pix2pix.data import coco, splits
 from pix2pix.errors import UserError
+from pix2pix.runs import Run
 
 SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 1, "--cache", "cache", "--encoder", "none")
 
@@ -138,27 +139,16 @@ def test_a_run_is_trained_by_one_process_at_a_time(refused, run, pretrained, tmp
     assert run("train.py", "--resume", pretrained)[0] == 0 and half[0].exists()
 
 
-def test_two_processes_refuse_a_run_that_another_trains(pretrained, tmp_path):
-    fcntl = pytest.importorskip("fcntl")
-    launch = ("-m torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone", ROOT / "train.py")
-    with (pretrained / "config.json").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        child = process(*launch, "--resume", pretrained, cwd=tmp_path)
-        said = child.communicate(timeout=120)[0]
-    assert child.returncode and "is being trained by another process" in said
-    assert "[rank" not in said and "barrier" not in said, said  # no traceback of the other one
-
-
 def test_a_new_run_is_held_too(run, photo_folder, tmp_path, monkeypatch):
     pytest.importorskip("fcntl")
 
     def resume(*_):
         with pytest.raises(UserError, match="001-pretrain is being trained by another process"):
-            locks.trained_alone(tmp_path / "runs" / "001-pretrain").__enter__()
+            Run.resume(tmp_path / "runs" / "001-pretrain").lock().__enter__()
         tried.append(True)
 
     tried = []
-    monkeypatch.setattr(training, "draw_curves", resume)
+    monkeypatch.setattr(recorder, "draw_curves", resume)
     assert run("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL)[0] == 0 and tried
 
 

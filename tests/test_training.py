@@ -1,13 +1,13 @@
-"""The training loop: resumed equals unbroken bit for bit, two processes equal one, and what a step does."""
+"""The training: resumed equals unbroken bit for bit, and what a batch and a step are."""
 
 import copy
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
-from conftest import process
-from torch import nn
+from skimage.color import rgb2lab
 from torchvision.models import resnet18
 
 from pix2pix import training
@@ -17,12 +17,11 @@ from pix2pix.data.cache import prepare_photos
 from pix2pix.data.dataset import ColorizationDataset
 from pix2pix.data.photos import find_photos
 from pix2pix.device import Precision, choose_precision
-from pix2pix.errors import UserError
 from pix2pix.evaluation.scoring import eval_mode, means, score
-from pix2pix.recipes import RECIPES, Recipe
-from pix2pix.state import Settings, create_state
-from pix2pix.training import validation_score
-from pix2pix.unet import UNetGenerator
+from pix2pix.recipes import RECIPES, Settings
+from pix2pix.state import create_state
+from pix2pix.training import Batch, gan_step, prepare_batch, pretrain_step
+from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 CPU = torch.device("cpu")
 SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 2, "--log-every", 2, "--cache", "cache", "--precision", "fp32")
@@ -40,11 +39,11 @@ def stop_after(monkeypatch, name, steps):
     """SIGTERM in the midst of the `steps`th call of a step function."""
     step, calls = getattr(training, name), []
 
-    def stopping(*words):
+    def stopping(state, batch):
         calls.append(1)
         if len(calls) == steps:
             signal.raise_signal(signal.SIGTERM)
-        return step(*words)
+        return step(state, batch)
 
     monkeypatch.setattr(training, name, stopping)
 
@@ -79,10 +78,10 @@ def assert_equal(one, other, where=""):
 def test_both_stages_stopped_inside_an_epoch_and_resumed_equal_unbroken_ones(run, photo_folder, tmp_path, monkeypatch):
     """12 photos: 3 to validate, 9 to train, 2 steps an epoch; stopped after step 3 of 4."""
     torch.save(resnet18(weights=None).state_dict(), tmp_path / "encoder.pth")
-    words = ("--encoder", "encoder.pth", "--lambda-feature", 0.5, "--degrade", 0.5)
+    words = ("--encoder", "encoder.pth", "--lambda-feature", 0.5, "--degrade", 0.5, "--hints", 0.7)
     starts = {
-        "pretrain": ("_pretrain_step", lambda: pretrain(run, photo_folder, *words)),
-        "gan": ("_gan_step", lambda: gan(run, "--from", "runs/001-pretrain", *words[2:])),
+        "pretrain": ("pretrain_step", lambda: pretrain(run, photo_folder, *words)),
+        "gan": ("gan_step", lambda: gan(run, "--from", "runs/001-pretrain", *words[2:])),
     }
     for stage, (step, start) in starts.items():
         assert start()[0] == 0
@@ -131,137 +130,124 @@ def test_a_run_leaves_what_it_should(run, photo_folder, tmp_path):
     assert str(tmp_path) not in json.dumps(about)
 
 
-def test_two_processes_follow_one_on_the_same_batches(run, photo_folder, tmp_path):
-    """Both stages, the report's recipe with BatchNorm in the discriminator too; steps.jsonl and the weights' course."""
-    words = (*SMALL, "--recipe", "report", "--log-every", 1, "--epochs", 1)
-    assert pretrain(run, photo_folder, "--recipe", "report", "--log-every", 1, "--epochs", 1)[0] == 0
-    assert gan(run, "--recipe", "report", "--log-every", 1, "--epochs", 1)[0] == 0
-    launch = ("-m torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone")
-    train = str(training.__file__).replace("pix2pix/training.py", "train.py")
-    for stage in (("pretrain", "--data", photo_folder, "--encoder", "none"), ("gan", "--from", "runs/001-pretrain")):
-        child = process(*launch, train, "--stage", *stage, *words, "--runs", "shared", cwd=tmp_path)
-        output = child.communicate(timeout=120)[0]
-        assert child.returncode == 0, output
-    for name in ("001-pretrain", "002-gan"):
-        alone, shared = (
-            [json.loads(line) for line in (tmp_path / runs / name / "steps.jsonl").read_text().splitlines()]
-            for runs in ("runs", "shared")
-        )
-        assert len(alone) == len(shared) == 2
-        assert alone[0] == pytest.approx(shared[0], rel=1e-5)
-        assert alone[1] == pytest.approx(shared[1], rel=5e-3)  # AdamW's first step makes much of tiny differences
-        one, two = (load_training(tmp_path / runs / name / "last.pt") for runs in ("runs", "shared"))
-        for network, optimizer in one[
-            "optimizers"
-        ].items():  # AdamW hides a wrong scale of gradients, its moments don't
-            first, second = (
-                torch.cat([state["exp_avg"].flatten() for state in saved["optimizers"][network]["state"].values()])
-                for saved in (one, two)
-            )
-            assert (first - second).norm() < 0.4 * first.norm(), network
-            assert len(optimizer["state"]) > 5
-        one, two = one["networks"], two["networks"]
-        for network, values in one.items():
-            for key, value in values.items():
-                if "running_mean" in key:
-                    assert (value - two[network][key]).norm() < 0.05 * value.norm(), (network, key)
-
-
 @pytest.fixture
 def dataset(photo_folder, tmp_path):
     return ColorizationDataset(prepare_photos(find_photos([photo_folder]), 32, cache=tmp_path / "cache", workers=0))
 
 
-def new_state(stage, **changes):
+def new_state(stage, precision=None, **changes):
     torch.manual_seed(0)
-    recipe = Recipe(**{**RECIPES["default"][stage].__dict__, **changes})
+    recipe = replace(RECIPES["default"][stage], batch_size=4, lambda_feature=0.0, **changes)
     settings = Settings(stage=stage, recipe=recipe, size=32, seed=0, log_every=10)
-    precision = choose_precision(CPU, "fp32")
-    return (
-        create_state(settings, UNetGenerator(), steps_per_epoch=10, device=CPU, precision=precision),
-        recipe,
-        precision,
-    )
+    precision = precision or choose_precision(CPU, "fp32")
+    generator = UNetGenerator(GeneratorConfig(decoder_widths=(32, 16, 8, 8), hints=True))
+    generator.init_weights()
+    return create_state(settings, generator, steps_per_epoch=10, device=CPU, precision=precision)
 
 
-def test_one_batch_can_be_learned_by_heart(dataset):
-    state, recipe, precision = new_state("pretrain", one_cycle=False)
-    lightness, ab = to_lab(torch.stack([dataset[i] for i in range(4)]))
-    losses = [training._pretrain_step(state, recipe, precision, lightness, ab)["loss_G_L1"].item() for _ in range(25)]
+@pytest.fixture
+def plain_batch(dataset):
+    """Four whole photos, without hints."""
+    return Batch(*to_lab(torch.stack([dataset[i] for i in range(4)])), None)
+
+
+def test_a_batch_is_the_same_however_many_processes_share_it(dataset):
+    photos = torch.stack([dataset[i] for i in range(4)])
+    recipe = replace(RECIPES["default"]["gan"], batch_size=4, degrade=1.0, hints=1.0, chroma=1.2)
+    settings = Settings("gan", recipe, 32, 0, 10)
+    whole = prepare_batch(photos, settings, torch.Generator().manual_seed(3))
+    halves = [
+        prepare_batch(photos[rank::2], settings, torch.Generator().manual_seed(3), slice(rank, None, 2))
+        for rank in (0, 1)
+    ]
+    for number, planes in enumerate(whole):
+        for rank in (0, 1):
+            assert torch.allclose(planes[rank::2], halves[rank][number], atol=1e-6)
+    assert whole.lightness.shape == (4, 1, 32, 32) and whole.ab.shape == (4, 2, 32, 32)
+    assert whole.hints.shape == (4, 3, 32, 32) and whole.hints[:, 2].sum() > 0
+
+
+def test_a_plain_batch_is_the_photos_lab(dataset):
+    """The report's recipe changes nothing but mirrors one photo in two: scikit-image's Lab of the squashed photos."""
+    photos = torch.stack([dataset[i] for i in range(4)])
+    settings = Settings("pretrain", replace(RECIPES["report"]["pretrain"], batch_size=4), 32, 0, 10)
+    lightness, ab, hints = prepare_batch(photos, settings, torch.Generator().manual_seed(0))
+    mirrored = 0
+    for photo, light, colors in zip(photos, lightness, ab, strict=True):
+        expected = rgb2lab(photo.permute(1, 2, 0).numpy())
+        found = torch.cat((50 * light + 50, 110 * colors)).permute(1, 2, 0).numpy()
+        differences = [abs(found - side).max() for side in (expected, expected[:, ::-1])]
+        mirrored += differences[1] < differences[0]
+        assert min(differences) < 0.1
+    assert hints is None and 0 < mirrored < 4
+
+
+def test_one_batch_can_be_learned_by_heart(plain_batch):
+    state = new_state("pretrain", one_cycle=False)
+    losses = [pretrain_step(state, plain_batch)["loss_G_L1"].item() for _ in range(25)]
     assert losses[-1] < losses[0] / 2
 
 
-def test_a_gan_step_moves_both_networks_and_reports_the_six_losses(dataset):
-    state, recipe, precision = new_state("gan", lambda_l1=20.0)
+def test_a_gan_step_moves_both_networks_and_reports_the_six_losses(plain_batch):
+    state = new_state("gan", lambda_l1=20.0)
     before = {name: copy.deepcopy(network.state_dict()) for name, network in state.networks.items()}
-    lightness, ab = to_lab(torch.stack([dataset[i] for i in range(4)]))
-    losses = training._gan_step(state, recipe, precision, lightness, ab)
+    losses = gan_step(state, plain_batch)
     names = ("loss_D_fake", "loss_D_real", "loss_D", "loss_G_GAN", "loss_G_L1", "loss_G")
+    assert set(losses) == set(names)
     d_fake, d_real, d, g_gan, g_l1, g = (losses[name].item() for name in names)
     assert d == pytest.approx((d_fake + d_real) / 2) and g == pytest.approx(g_gan + g_l1, rel=1e-5)
-    network = UNetGenerator()
+    network = UNetGenerator(state.generator.config)
     network.load_state_dict(before["generator"])
     with torch.no_grad():
-        assert g_l1 == pytest.approx(20 * (network.train()(lightness) - ab).abs().mean().item(), rel=1e-3)
+        fake = network.train()(plain_batch.lightness)
+    assert g_l1 == pytest.approx(20 * (fake - plain_batch.ab).abs().mean().item(), rel=1e-3)
     for name in ("generator", "discriminator"):
         for key, value in state.networks[name].named_parameters():
-            if "bias" not in key:  # the first gradient of D's last bias is zero in hinge: real and fake cancel
+            # the first gradient of D's last bias is zero in hinge, since real and fake cancel; no hints were given
+            if "bias" not in key and "hint" not in key:
                 assert not torch.equal(value, before[name][key]), key
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
 
 
-def test_fp16_with_its_scaler_trains_both_networks(dataset):
-    lightness, ab = to_lab(torch.stack([dataset[i] for i in range(4)]))
+def test_hints_reach_the_generator_and_never_the_discriminator(plain_batch):
+    hints = torch.zeros(4, 3, 32, 32)
+    hints[:, :, 8:20, 8:20] = 1.0
+    state, seen = new_state("gan"), []
+    state.discriminator.register_forward_pre_hook(lambda module, planes: seen.append(planes))
+    before = copy.deepcopy(dict(state.generator.named_parameters()))
+    gan_step(state, plain_batch._replace(hints=hints))
+    assert [[plane.shape[1] for plane in planes] for planes in seen] == [[1, 2]] * 3
+    moved = [key for key, value in state.generator.named_parameters() if not torch.equal(value, before[key])]
+    assert any("hint" in key for key in moved)
+
+
+def test_fp16_with_its_scaler_trains_both_networks(plain_batch):
     half = Precision("fp16", "", "cpu")
-    exact, recipe, full = new_state("gan")
-    expected = training._gan_step(exact, recipe, full, lightness, ab)
-    state, recipe, _ = new_state("gan")
+    expected = gan_step(new_state("gan"), plain_batch)
+    state = new_state("gan", half)
     before = copy.deepcopy({name: network.state_dict() for name, network in state.networks.items()})
     assert half.grad_scaler().is_enabled()
     state.scaler = torch.amp.GradScaler("cpu", init_scale=256.0)  # low enough that no step overflows
-    losses = training._gan_step(state, recipe, half, lightness, ab)
+    losses = gan_step(state, plain_batch)
     assert losses.keys() == expected.keys()
     assert all(losses[name].item() == pytest.approx(expected[name].item(), rel=0.02) for name in expected)
     for name in ("generator", "discriminator"):
         for key, value in state.networks[name].named_parameters():
             assert value.isfinite().all(), key
-            assert "weight" not in key or not torch.equal(value, before[name][key]), key
+            assert "weight" not in key or "hint" in key or not torch.equal(value, before[name][key]), key
 
 
-def test_gradients_that_overflow_in_fp16_are_left_out(dataset):
-    lightness, ab = to_lab(torch.stack([dataset[i] for i in range(4)]))
-    half, (state, recipe, _) = Precision("fp16", "", "cpu"), new_state("pretrain")
+def test_gradients_that_overflow_in_fp16_are_left_out(plain_batch):
+    state = new_state("pretrain", Precision("fp16", "", "cpu"))
     state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, backoff_factor=2.0**-32)
     weights = copy.deepcopy(dict(state.generator.named_parameters()))
-    losses = training._pretrain_step(state, recipe, half, lightness, ab)
+    losses = pretrain_step(state, plain_batch)
     assert all(value.isfinite() for value in losses.values()) and state.scaler.get_scale() == 2.0**8
     assert all(torch.equal(value, weights[name]) for name, value in state.generator.named_parameters())
-    training._pretrain_step(state, recipe, half, lightness, ab)
+    pretrain_step(state, plain_batch)
     assert state.scaler.get_scale() == 2.0**8  # low enough now
     assert any(not torch.equal(value, weights[name]) for name, value in state.generator.named_parameters())
     assert all(value.isfinite().all() for value in state.generator.parameters())
-
-
-def test_the_learning_rates_course():
-    state, _, _ = new_state("pretrain", epochs=10)  # 100 steps
-    optimizer, scheduler = state.optimizers["generator"], state.schedulers["generator"]
-    rates = []
-    for _ in range(100):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    assert rates[0] == pytest.approx(0.04e-3) and max(rates) == rates[20] == pytest.approx(1e-3)
-    assert rates[:21] == sorted(rates[:21]) and rates[20:] == sorted(rates[20:], reverse=True)
-    assert rates[60] == pytest.approx(0.5e-3) and 0 < rates[99] < 1e-6
-
-
-def test_the_moving_average():
-    ema, network = nn.Linear(1, 1), nn.Linear(1, 1)
-    nn.init.zeros_(ema.weight), nn.init.ones_(network.weight)
-    training._update_average(ema, network, decay=0.9, step=10_000)
-    assert ema.weight.item() == pytest.approx(0.1)
-    training._update_average(ema, network, decay=0.9, step=0)  # at the start the average follows fast
-    assert ema.weight.item() == pytest.approx(0.1 + 0.9 * 0.9)
 
 
 def test_scoring_leaves_the_network_as_it_was(dataset):
@@ -278,30 +264,14 @@ def test_scoring_leaves_the_network_as_it_was(dataset):
     assert means(first)["gray"]["colorfulness"] == 0 and means(first)["truth"]["colorfulness"] > 10
 
 
-def test_the_best_checkpoints_rule():
-    def scores(psnr, color):
-        return {"model": {"psnr": psnr, "colorfulness": color}, "truth": {"colorfulness": 40.0}}
-
-    assert validation_score("pretrain", scores(23.0, 4.0)) == 23.0
-    assert validation_score("gan", scores(23.0, 20.0)) == pytest.approx(21.0)
-    assert validation_score("gan", scores(22.0, 40.0)) > validation_score("gan", scores(23.0, 20.0))
-    assert validation_score("gan", scores(22.0, 60.0)) < validation_score("gan", scores(22.0, 40.0))
-
-
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(run, photo_folder, tmp_path, monkeypatch):
-    step = training._pretrain_step
+    step = training.pretrain_step
 
-    def broken(state, *words):
-        return {name: loss * (float("nan") if state.step == 1 else 1) for name, loss in step(state, *words).items()}
+    def broken(state, batch):
+        return {name: loss * (float("nan") if state.step == 1 else 1) for name, loss in step(state, batch).items()}
 
-    monkeypatch.setattr(training, "_pretrain_step", broken)
+    monkeypatch.setattr(training, "pretrain_step", broken)
     code, _, errors = pretrain(run, photo_folder)
     assert code == 1 and "loss_G_L1 stopped being finite at step 2 (learning rate generator" in errors
     saved = load_training(tmp_path / "runs" / "001-pretrain" / "last.pt")
     assert saved["step"] == 0 and all(v.isfinite().all() for v in saved["networks"]["generator"].values())
-
-
-def test_precision_is_refused_where_it_cannot_run():
-    with pytest.raises(UserError, match="fp16 training needs a CUDA GPU"):
-        choose_precision(CPU, "fp16")
-    assert choose_precision(CPU, "auto").name in ("bf16", "fp32") and choose_precision(CPU, "auto").reason
