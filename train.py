@@ -161,6 +161,7 @@ def prepare(
         feature_loss = first_feature_loss(run.config, device)
         torch.manual_seed(settings.seed)
         generator = first_generator(run) if run.saved is None else saved_generator(run)
+    print(f"starting from {run.config.get('start') or run.config['encoder'] + ' encoder weights'}")
     with main_first(world):
         training, validation = open_data(run, cache=args.cache, workers=args.workers)
     steps = len(training) // settings.recipe.batch_size

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pix2pix.data.cache import prepare_photos, refuse_broken
-from pix2pix.data.coco import download_coco_sample, report_split
-from pix2pix.data.dataset import ColorizationDataset, choose_photos, split_names
+from pix2pix.data.coco import download_coco_sample
+from pix2pix.data.dataset import ColorizationDataset
 from pix2pix.data.photos import find_photos
+from pix2pix.data.splits import choose_photos, report_split, split_names
 from pix2pix.errors import UserError
 from pix2pix.runs import Run
 

@@ -68,13 +68,15 @@ class ResNet18Encoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        stem, first, *others = self.widths
+        self.conv1 = nn.Conv2d(3, stem, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
-        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
+        self.layer1 = nn.Sequential(BasicBlock(stem, first, 1), BasicBlock(first, first, 1))
+        self.layer2, self.layer3, self.layer4 = (
+            nn.Sequential(BasicBlock(inner, outer, 2), BasicBlock(outer, outer, 1))
+            for inner, outer in zip((first, *others), others, strict=False)
+        )
 
     def init_weights(self) -> None:
         """First weights, for training from the beginning."""

@@ -12,6 +12,9 @@ import torch
 from PIL import Image
 from skimage import data
 
+from pix2pix import recorder
+from pix2pix.unet import ResNet18Encoder
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -59,6 +62,18 @@ def photo_folder(tmp_path, real_photos):
 def batch(real_photos):
     """The first four photos as uint8 (4, 3, 96, 128)."""
     return torch.from_numpy(np.stack(real_photos[:4])).permute(0, 3, 1, 2).contiguous()
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Networks of the same layers with a tenth of the weights: their checkpoints are written in no time."""
+    monkeypatch.setattr(ResNet18Encoder, "widths", (8, 8, 16, 16, 32))
+
+
+@pytest.fixture
+def no_curves(monkeypatch):
+    """Training without curves.png, which takes longer to draw than a small epoch."""
+    monkeypatch.setattr(recorder, "draw_curves", lambda history, path: None)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pix2pix.checkpoint import load_training
 from pix2pix.losses import GANLoss
 from pix2pix.training import pretrain_step
 
-TORCHRUN = ("-m torch.distributed.run", "--nproc_per_node=2", "--standalone", ROOT / "train.py")
+TORCHRUN = ("-m torch.distributed.run", "--nproc_per_node=2", "--standalone", ROOT / "tests" / "narrow_train.py")
 SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 2, "--log-every", 1, "--cache", "cache", "--precision", "fp32")
 
 

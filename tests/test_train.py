@@ -13,13 +13,14 @@ from conftest import process
 from PIL import Image
 from skimage.color import rgb2lab
 
-from pix2pix import locks, recorder
+from pix2pix import locks, recorder, run_data
 from pix2pix.checkpoint import load_generator, load_training
-from pix2pix.data import coco, splits
+from pix2pix.data import splits
 from pix2pix.errors import UserError
 from pix2pix.runs import Run
 
-SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 1, "--cache", "cache", "--encoder", "none")
+pytestmark = pytest.mark.usefixtures("narrow", "no_curves")
+SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 1, "--no-one-cycle", "--cache", "cache", "--encoder", "none")
 
 
 @pytest.fixture
@@ -66,14 +67,14 @@ def test_without_data_the_coco_sample_is_taken(run, refused, photo_folder, tmp_p
     def no_network(cache):
         raise UserError("cannot download the COCO sample (no network); give your own photos with --data FOLDER")
 
-    monkeypatch.setattr(coco, "download_coco_sample", no_network)
+    monkeypatch.setattr(run_data, "download_coco_sample", no_network)
     assert "--data FOLDER" in refused("train.py", "--stage", "pretrain", *SMALL)
-    monkeypatch.setattr(coco, "download_coco_sample", lambda cache: photo_folder)
+    monkeypatch.setattr(run_data, "download_coco_sample", lambda cache: photo_folder)
     monkeypatch.setattr(splits, "REPORT_PHOTOS", 12)
     monkeypatch.setattr(splits, "REPORT_TRAIN", 9)
     assert run("train.py", "--stage", "pretrain", *SMALL)[0] == 0
     split = json.loads((tmp_path / "runs" / "001-pretrain" / "split.json").read_text())
-    assert (split["train"], split["validation"]) == coco.report_split([*split["train"], *split["validation"]])
+    assert (split["train"], split["validation"]) == splits.report_split([*split["train"], *split["validation"]])
 
 
 def test_checkpoints_that_cannot_be_used(refused, run, pretrained, tmp_path):
@@ -283,9 +284,10 @@ def test_tensorboard_that_is_not_installed_is_said_at_once(refused, photo_folder
 
 def test_ctrl_c_saves_and_exits_as_a_shell_expects(photo_folder, tmp_path):
     words = ("--stage", "pretrain", "--data", photo_folder, *SMALL, "--epochs", 500, "--log-every", 1)
-    child = process("train.py", *words, cwd=tmp_path)
+    child = process("tests/narrow_train.py", *words, cwd=tmp_path)
     folder = tmp_path / "runs" / "001-pretrain"
-    while not (folder / "steps.jsonl").exists() and child.poll() is None:
+    deadline = time.monotonic() + 60
+    while not (folder / "steps.jsonl").exists() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
     output = child.communicate(timeout=60)[0]

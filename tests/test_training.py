@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 from skimage.color import rgb2lab
-from torchvision.models import resnet18
 
 from pix2pix import training
 from pix2pix.checkpoint import load_generator, load_training
@@ -21,9 +20,10 @@ from pix2pix.evaluation.scoring import eval_mode, means, score
 from pix2pix.recipes import RECIPES, Settings
 from pix2pix.state import create_state
 from pix2pix.training import Batch, gan_step, prepare_batch, pretrain_step
-from pix2pix.unet import GeneratorConfig, UNetGenerator
+from pix2pix.unet import GeneratorConfig, ResNet18Encoder, UNetGenerator
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("narrow")
 SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 2, "--log-every", 2, "--cache", "cache", "--precision", "fp32")
 
 
@@ -75,9 +75,10 @@ def assert_equal(one, other, where=""):
         assert one == other, where
 
 
+@pytest.mark.usefixtures("no_curves")
 def test_both_stages_stopped_inside_an_epoch_and_resumed_equal_unbroken_ones(run, photo_folder, tmp_path, monkeypatch):
     """12 photos: 3 to validate, 9 to train, 2 steps an epoch; stopped after step 3 of 4."""
-    torch.save(resnet18(weights=None).state_dict(), tmp_path / "encoder.pth")
+    torch.save(ResNet18Encoder().state_dict(), tmp_path / "encoder.pth")
     words = ("--encoder", "encoder.pth", "--lambda-feature", 0.5, "--degrade", 0.5, "--hints", 0.7)
     starts = {
         "pretrain": ("pretrain_step", lambda: pretrain(run, photo_folder, *words)),
@@ -264,6 +265,7 @@ def test_scoring_leaves_the_network_as_it_was(dataset):
     assert means(first)["gray"]["colorfulness"] == 0 and means(first)["truth"]["colorfulness"] > 10
 
 
+@pytest.mark.usefixtures("no_curves")
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(run, photo_folder, tmp_path, monkeypatch):
     step = training.pretrain_step
 
