@@ -13,7 +13,6 @@ from skimage.color import rgb2lab
 
 from pix2pix.photofile.read import read_pages
 
-
 PROFILE_TOLERANCE = 0.03  # of L*
 
 

@@ -1,15 +1,28 @@
 """ICC profiles: what pixels mean, as lightness and as sRGB."""
 
 import io
-import struct
 import zlib
 
 import numpy as np
-from photo_files import (
-    ADOBE_RGB, DISPLAY_P3, PROFILE_TOLERANCE, assert_lightness, chunk, gamma, lightness, lstar, lstar_of_luminance,
-    matrix_profile, png, profile, read, saved, table_profile, tiff,
-)
 import pytest
+from photo_files import (
+    ADOBE_RGB,
+    DISPLAY_P3,
+    PROFILE_TOLERANCE,
+    assert_lightness,
+    chunk,
+    gamma,
+    lightness,
+    lstar,
+    lstar_of_luminance,
+    matrix_profile,
+    png,
+    profile,
+    read,
+    saved,
+    table_profile,
+    tiff,
+)
 from PIL import Image, ImageCms
 
 

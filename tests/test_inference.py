@@ -13,7 +13,8 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 import pix2pix
-from pix2pix.checkpoint import SHIPPED_GENERATOR, save_generator
+from pix2pix.checkpoint import save_generator
+from pix2pix.runs import SHIPPED_GENERATOR
 from pix2pix.color import lab_to_rgb_in_gamut, to_lab
 from pix2pix.evaluation.metrics import colorfulness
 from pix2pix.inference import Colorizer, colorize_batch, enlarge, gray_batch, predict_ab

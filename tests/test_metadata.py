@@ -1,7 +1,5 @@
 """What of a photo survives colorizing beside its pixels."""
 
-import io
-import struct
 
 import numpy as np
 import pytest

@@ -8,13 +8,22 @@ import pytest
 import tifffile
 import torch
 from photo_files import (
-    assert_exif, assert_lightness, chunk, exif_with_everything, lightness, lstar, png, read, saved, skip_without, tiff,
-    written_exif, ORIENTATION,
+    ORIENTATION,
+    assert_exif,
+    assert_lightness,
+    chunk,
+    exif_with_everything,
+    lightness,
+    lstar,
+    png,
+    read,
+    saved,
+    skip_without,
+    tiff,
+    written_exif,
 )
 from PIL import Image
 from skimage.color import rgb2lab
-
-from pix2pix.errors import UserError
 
 
 @pytest.mark.parametrize(
