@@ -51,6 +51,31 @@ def refuse_special(path: Path, name: str) -> None:
         raise UserError(f"{name} is {'a folder' if path.is_dir() else 'no regular file'}, not a file to read")
 
 
+def walk_files(folder: Path, problems: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names of its files, sorted) for a folder and all below it, by absolute paths.
+
+    Links to folders are followed last, and no folder is searched twice: a loop ends. A folder that cannot be read is
+    named in `problems`.
+    """
+
+    def name_problem(error: OSError) -> None:
+        problems.append(f"cannot read the folder {error.filename}: {error.strerror}")
+
+    searched: set[tuple[int, int]] = set()
+    waiting = [os.path.abspath(folder)]  # noqa: PTH100  (strings: there may be a million files)
+    while waiting:
+        for place, folders, files in os.walk(waiting.pop(0), onerror=name_problem):
+            stat = os.stat(place)  # noqa: PTH116
+            if (stat.st_dev, stat.st_ino) in searched:
+                folders.clear()
+                continue
+            searched.add((stat.st_dev, stat.st_ino))
+            folders.sort()
+            paths = (os.path.join(place, name) for name in folders)  # noqa: PTH118
+            waiting += [path for path in paths if os.path.islink(path)]  # noqa: PTH114
+            yield place, sorted(files)
+
+
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")

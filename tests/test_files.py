@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pix2pix.errors import UserError
-from pix2pix.files import append_json_line, read_json_lines, refuse_special, replacing, write_json
+from pix2pix.files import append_json_line, read_json_lines, refuse_special, replacing, walk_files, write_json
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path):
@@ -102,3 +102,33 @@ def test_json_files(tmp_path):
     with lines.open("a") as file:
         file.write('{"step": 3')  # a killed run's last line
     assert [line["step"] for line in read_json_lines(lines)] == [0, 1, 2]
+
+
+def test_walking_follows_links_last_and_once(tmp_path):
+    for name in ("a/1", "a/b/2", "z/3", "y/4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "ahead").symlink_to(tmp_path / "a" / "b")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "a" / "out").symlink_to(tmp_path / "z")
+    (tmp_path / "a" / "nothing").symlink_to(tmp_path / "gone")
+    problems = []
+    found = [os.path.relpath(f"{place}/{file}", tmp_path)
+             for place, files in walk_files(tmp_path / "a", problems) for file in files]  # fmt: skip
+    assert found == ["a/1", "a/nothing", "a/b/2", "a/loop/y/4", "a/loop/z/3"] and not problems
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "open").touch()
+    scan = os.scandir
+
+    def refuse(path="."):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    problems = []
+    assert list(walk_files(tmp_path, problems)) == [(str(tmp_path), ["open"])]
+    assert problems == [f"cannot read the folder {tmp_path / 'locked'}: Permission denied"]

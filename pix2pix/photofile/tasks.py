@@ -5,17 +5,17 @@ from __future__ import annotations
 import mimetypes
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
+from pix2pix.decoding.opening import HEAD, RAW_SUFFIXES, is_photo_head
 from pix2pix.errors import UserError
+from pix2pix.files import walk_files
 from pix2pix.photofile.colorize import COLORIZED, COMPARED, SUFFIXES, target_of
 from pix2pix.photofile.patterns import expand, is_in
-from pix2pix.photofile.points import SUFFIX as POINTS_SUFFIX
 from pix2pix.photofile.write import holds_16_bits
 
 STREAM = Path("-")  # standard input, and standard output
@@ -62,7 +62,7 @@ def plan_tasks(sources: list[Path], output: Path | None, added: str = COLORIZED)
     """
     plan = Plan()
     sources = expand(sources, output)
-    to_file = names_a_file(output, sources)
+    to_file = names_a_file(output)
     results = {
         os.path.realpath(target_of(source, Path(source.name), None, added))
         for source in sources
@@ -89,7 +89,7 @@ def plan_tasks(sources: list[Path], output: Path | None, added: str = COLORIZED)
     return plan
 
 
-def names_a_file(output: Path | None, sources: list[Path]) -> bool:
+def names_a_file(output: Path | None) -> bool:
     """Whether `output` is to be a file, by its suffix. Raises UserError for a kind of file that is not written."""
     if output is None or output.is_dir() or not output.suffix:
         return False
@@ -97,9 +97,8 @@ def names_a_file(output: Path | None, sources: list[Path]) -> bool:
     if suffix in SUFFIXES:
         holds_16_bits(output)  # raises UserError where this installation cannot write it
         return True
-    kind = (mimetypes.guess_type(output.name)[0] or "").partition("/")[0]
-    is_known = suffix in FILE_SUFFIXES or suffix in Image.registered_extensions()
-    if is_known or kind in ("image", "video", "audio") or os.path.lexists(output):
+    kind = mimetypes.guess_type(output.name)[0] or ""
+    if suffix in FILE_SUFFIXES or _is_pictures(suffix) or kind[:6] in ("video/", "audio/") or os.path.lexists(output):
         raise UserError(
             f"cannot write {output}: photos are written as .jpg .png .tif .webp .avif .heic .jp2 .bmp or .ppm"
             " (a folder of that name has to be made first)"
@@ -108,72 +107,61 @@ def names_a_file(output: Path | None, sources: list[Path]) -> bool:
 
 
 def _plan_folder(plan: Plan, folder: Path, output: Path | None, added: str) -> None:
-    """Add the photos of a folder and the folders in it."""
+    """Add the photos of a folder and of all below it."""
     if output and os.path.realpath(output) == os.path.realpath(folder):
         raise UserError(f"the photos of {folder} would be written over themselves; give another folder with -o")
-    keeps_out = output and not is_in(folder, output)
-    found = results = failed = 0
+    leave_out = output if output and not is_in(folder, output) else None
+    found, results, problems = 0, 0, list[str]()
     others: Counter[str] = Counter()
-    for name, error in walk(folder):
-        suffix = name.suffix.lower()
-        if error:
-            reason = f"{error.strerror}, its photos are left out"
-            plan.failed.append((folder / name, f"cannot read the folder {folder / name}: {reason}"))
-            failed += 1
-        elif name.name.startswith(".") or name.name.endswith(POINTS_SUFFIX):
-            continue
-        elif suffix not in SUFFIXES:
-            if not any(part.startswith(".") for part in name.parts):
-                others[suffix or "without a suffix"] += 1
-        elif name.stem.endswith((COLORIZED, COMPARED)) or (output and keeps_out and is_in(folder / name, output)):
-            results += 1
-        else:
-            found += 1
-            plan.tasks.append(Task(folder / name, target_of(folder / name, name, output, added)))
+    for place, files in walk_files(folder, problems):
+        inner = Path(place).relative_to(folder.absolute())
+        for name in (inner / file for file in files if not file.startswith(".")):
+            if not is_photo_name(folder / name):
+                others[name.suffix.lower()] += 1
+            elif name.stem.endswith((COLORIZED, COMPARED)) or (leave_out and is_in(folder / name, leave_out)):
+                results += 1
+            else:
+                found += 1
+                plan.tasks.append(Task(folder / name, target_of(folder / name, name, output, added)))
+    plan.failed += [(folder, f"{problem}; its photos are left out") for problem in problems]
     if results and not found:
         plan.remarks.append(f"{folder} holds nothing but colorized photos ({results}): nothing to do")
-    elif not found and not failed:
+    elif not found and not problems:
         plan.failed.append((folder, f"no photos in {folder} (looked for {' '.join(SUFFIXES)})"))
-    if others:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(8))
-        hint = "; a file without a suffix is colorized when it is named" if others["without a suffix"] else ""
-        plan.remarks.append(f"{folder}: left out as no photos by their names: {kinds}{hint}")
+    if kinds := ", ".join(f"{count} {suffix}" for suffix, count in others.most_common() if _is_pictures(suffix)):
+        plan.remarks.append(f"{folder}: left out, since they cannot be read: {kinds}")
 
 
-def walk(folder: Path) -> Iterator[tuple[Path, OSError | None]]:
-    """The files of a folder and of those in it, sorted, as paths from the folder on; and what could not be read.
-
-    A folder that cannot be read comes with its error. Links to folders are followed, but to no folder that was seen
-    before or that holds `folder` itself: a loop ends.
-    """
-    root, seen, waiting = os.path.realpath(folder), set(), [str(folder)]
-    errors: list[OSError] = []
-    while waiting:
-        for place, folders, files in os.walk(waiting.pop(0), onerror=errors.append):
-            seen.add(os.path.realpath(place))
-            inner = Path(place).relative_to(folder)
-            paths = {name: os.path.join(place, name) for name in sorted(folders)}  # noqa: PTH118
-            folders[:] = [name for name, path in paths.items() if os.path.realpath(path) not in seen]
-            waiting += [paths[name] for name in folders if os.path.islink(paths[name])]  # noqa: PTH114
-            yield from ((inner / name, None) for name in sorted(files))
-        waiting = [path for path in waiting if not _was_seen(path, root, seen)]
-    for error in errors:
-        yield Path(error.filename).relative_to(folder), error
+def is_photo_name(path: Path) -> bool:
+    """By its suffix; where it has none, by how the file begins."""
+    if path.suffix:
+        return path.suffix.lower() in SUFFIXES
+    try:
+        if not path.is_file():  # a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            return is_photo_head(file.read(HEAD))
+    except OSError:
+        return False
 
 
-def _was_seen(link: str, root: str, seen: set[str]) -> bool:
-    real = os.path.realpath(link)
-    return real in seen or root.startswith(os.path.join(real, ""))  # noqa: PTH118
+def _is_pictures(suffix: str) -> bool:
+    """Whether files with this suffix are pictures that are not read."""
+    kind = mimetypes.guess_type(f"a{suffix}")[0] or ""
+    return suffix in RAW_SUFFIXES or suffix in Image.registered_extensions() or kind.startswith("image/")
 
 
 def _drop_twins_and_clashes(plan: Plan) -> None:
-    """A photo named twice, in two spellings, is one task. Two that would go to one file, or one over itself, fail."""
-    owners: dict[str, tuple[str, Path]] = {}
+    """A photo named twice, in two spellings, is one task; the second of two for one file fails; so does one over a
+    photo."""
     tasks, plan.tasks = plan.tasks, []
+    photos = {os.path.realpath(task.source): task.source for task in tasks}
+    owners: dict[str, tuple[str, Path]] = {}
     for task in tasks:
         source, target = os.path.realpath(task.source), os.path.realpath(task.target)
-        if source == target and task.target != STREAM:
-            reason = f"{task.source} would be written over itself; give another file or folder with -o"
+        if target in photos and task.target != STREAM:
+            over = "itself" if source == target else f"the photo {photos[target]}"
+            reason = f"{task.source} would be written over {over}; give another file or folder with -o"
             plan.failed.append((task.source, reason))
         elif target not in owners:
             owners[target] = (source, task.source)
