@@ -58,7 +58,7 @@ def test_the_way_from_the_command_line_to_a_file_with_a_real_network(weights, gr
     """A real process, from standard input to standard output."""
     with gray_photo.open("rb") as photo:
         child = process("colorize.py", "-", "--weights", weights, cwd=tmp_path, stdin=photo, text=False)
-        content, _ = child.communicate(timeout=120)
+        content, _ = child.communicate(timeout=300)
     assert child.returncode == 0
     with Image.open(io.BytesIO(content)) as image, Image.open(gray_photo) as gray:
         assert image.format == "PNG" and image.size == (128, 96)
