@@ -1,6 +1,5 @@
 """What of a photo survives colorizing beside its pixels."""
 
-
 import numpy as np
 import pytest
 import tifffile
