@@ -33,6 +33,30 @@ def test_a_generator_file_gives_back_the_network(saved):
     assert path.stat().st_size < 2.1 * sum(parameter.numel() for parameter in network.parameters())
 
 
+def test_a_generator_that_takes_hints_comes_back_as_one(tmp_path):
+    torch.manual_seed(0)
+    network = UNetGenerator(GeneratorConfig(decoder_widths=(8, 8, 8, 8), hints=True)).eval()
+    save_generator(tmp_path / "g.pt", network, size=128, about={})
+    again = load_generator(tmp_path / "g.pt").network.eval()
+    assert again.takes_hints and again.config == network.config
+    lightness, hints = torch.rand(1, 1, 64, 64), torch.zeros(1, 3, 64, 64)
+    hints[0, :, 30, 30] = 1
+    with torch.inference_mode():
+        assert torch.allclose(again(lightness, hints), network(lightness, hints), atol=2e-3)  # fp16 in the file
+    stored = torch.load(tmp_path / "g.pt", weights_only=True)["weights"]
+    assert stored["hint_layers.decoder.weight"].dtype == stored["encoder.conv1.weight"].dtype == torch.float16
+    assert stored["encoder.bn1.running_var"].dtype == torch.float32
+
+
+def test_files_of_the_first_format_load_and_take_no_hints(saved, tmp_path):
+    content = torch.load(saved[1], weights_only=True)
+    del content["shape"]["hints"]
+    torch.save(content | {"format": 1}, tmp_path / "old.pt")
+    again = load_generator(tmp_path / "old.pt").network
+    assert not again.takes_hints
+    assert torch.equal(again.head.conv.weight, load_generator(saved[1]).network.head.conv.weight)
+
+
 def test_foreign_and_damaged_files_are_refused(saved, tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / "other.pt")
     (tmp_path / "words.pt").write_text("words")
@@ -42,6 +66,7 @@ def test_foreign_and_damaged_files_are_refused(saved, tmp_path):
     content = torch.load(saved[1], weights_only=True)
     torch.save(content | {"format": 99}, tmp_path / "newer.pt")
     torch.save(content | {"shape": {"decoder_widths": [8, 8, 8, 8]}}, tmp_path / "misfit.pt")
+    torch.save(content | {"shape": content["shape"] | {"hints": True}}, tmp_path / "hintless.pt")
     (tmp_path / "dot.pt").write_text(".")
     torch.save({"kind": checkpoint.GENERATOR}, tmp_path / "nothing.pt")
     (tmp_path / "folder.pt").mkdir()
@@ -54,6 +79,7 @@ def test_foreign_and_damaged_files_are_refused(saved, tmp_path):
         "dot": "damaged",
         "nothing": "format None",
         "misfit": "do not fit",
+        "hintless": "do not fit",
         "folder": "is a folder",
         "gone": "there is no",
     }
