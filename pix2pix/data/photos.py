@@ -13,10 +13,10 @@ from typing import NamedTuple
 from PIL import Image
 
 from pix2pix.decoding.measure import read_rgb
-from pix2pix.decoding.opening import HEAD, PHOTO_SUFFIXES, is_photo_head, opened, without_pillow_limit
+from pix2pix.decoding.opening import HEAD, PHOTO_SUFFIXES, begins_as_photo, is_photo_head, opened, without_pillow_limit
 from pix2pix.decoding.pictures import pictures_of
 from pix2pix.errors import UserError, lacks_memory
-from pix2pix.files import refuse_special
+from pix2pix.files import refuse_special, walk_files
 
 MAX_PIXELS = 180_000_000  # of a photo to train on; more is a mistake, or a file made to fill the memory
 
@@ -127,43 +127,17 @@ def _photos_in(source: Path, problems: list[str]) -> list[Photo]:
 
 
 def _photos_in_folder(whole: Path, problems: list[str]) -> Iterator[Photo]:
-    """The photos of a folder and of all below it; links are followed last, to folders not searched until then."""
-
-    def name_problem(error: OSError) -> None:
-        problems.append(f"the folder {error.filename} cannot be read: {error.strerror}")
-
-    searched: set[tuple[int, int]] = set()
-    waiting = [str(whole)]
-    while waiting:
-        links = []
-        for folder, folders, files in os.walk(waiting.pop(0), onerror=name_problem):
-            stat = os.stat(folder)  # noqa: PTH116
-            if (stat.st_dev, stat.st_ino) in searched:
-                folders.clear()
-                continue
-            searched.add((stat.st_dev, stat.st_ino))
-            folders.sort()
-            start = os.path.join(folder, "")  # noqa: PTH118
-            links += [start + inner for inner in folders if os.path.islink(start + inner)]  # noqa: PTH114
-            below = "".join(f"{part}/" for part in Path(folder).relative_to(whole).parts)
-            yield from (Photo(below + file, start + file) for file in files if _is_photo(file, start))
-        waiting += links
+    for place, files in walk_files(whole, problems):
+        start = os.path.join(place, "")  # noqa: PTH118
+        below = "".join(f"{part}/" for part in Path(place).relative_to(whole).parts)
+        yield from (Photo(below + file, start + file) for file in files if _is_photo(file, start))
 
 
-def _is_photo(name: str, folder: str) -> bool:
+def _is_photo(name: str, start: str) -> bool:
     """By its suffix, or by its beginning where it has none; hidden files (macOS's `._photo.jpg`) are none."""
     if name.startswith("."):
         return False
-    if "." in name:
-        return name.lower().endswith(PHOTO_SUFFIXES)
-    try:
-        path = Path(folder, name)
-        if not path.is_file():  # a pipe would wait for ever
-            return False
-        with path.open("rb") as file:
-            return is_photo_head(file.read(HEAD))
-    except OSError:
-        return False
+    return name.lower().endswith(PHOTO_SUFFIXES) if "." in name else begins_as_photo(start + name)
 
 
 def _is_photo_in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -54,6 +55,17 @@ def is_photo_head(head: bytes) -> bool:
     if head[4:8] == b"ftyp":
         return b"avi" in head[8:] or head[8:12] in HEIF_BRANDS
     return head.startswith(PHOTO_HEADS) and not head.startswith(RAW_HEADS)
+
+
+def begins_as_photo(path: str) -> bool:
+    """Whether a file, by how it begins, is a photo; no for one that cannot be read, and for a pipe or a device."""
+    try:
+        if not os.path.isfile(path):  # noqa: PTH113
+            return False
+        with open(path, "rb") as file:  # noqa: PTH123
+            return is_photo_head(file.read(HEAD))
+    except OSError:
+        return False
 
 
 def refuse_raw(name: str) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from pix2pix.decoding.opening import HEAD, RAW_SUFFIXES, is_photo_head
+from pix2pix.decoding.opening import RAW_SUFFIXES, begins_as_photo
 from pix2pix.errors import UserError
 from pix2pix.files import walk_files
 from pix2pix.photofile.colorize import COLORIZED, COMPARED, SUFFIXES, target_of
@@ -134,15 +134,7 @@ def _plan_folder(plan: Plan, folder: Path, output: Path | None, added: str) -> N
 
 def is_photo_name(path: Path) -> bool:
     """By its suffix; where it has none, by how the file begins."""
-    if path.suffix:
-        return path.suffix.lower() in SUFFIXES
-    try:
-        if not path.is_file():  # a pipe would wait for ever
-            return False
-        with path.open("rb") as file:
-            return is_photo_head(file.read(HEAD))
-    except OSError:
-        return False
+    return path.suffix.lower() in SUFFIXES if path.suffix else begins_as_photo(str(path))
 
 
 def _is_pictures(suffix: str) -> bool:
