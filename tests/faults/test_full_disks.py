@@ -59,7 +59,7 @@ def test_training_on_a_full_disk(disk, photo_folder, megabytes):
     assert not list(folder.rglob(".*"))  # nothing half-written is left
 
 
-def test_colouring_onto_a_full_disk(disk, real_photos, tmp_path):
+def test_colorizing_onto_a_full_disk(disk, real_photos, tmp_path):
     torch.manual_seed(0)
     save_generator(tmp_path / "g.pt", UNetGenerator(GeneratorConfig(decoder_widths=(8, 8, 8, 8))), size=32, about={})
     for name in ("one.png", "two.png"):
