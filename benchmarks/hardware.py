@@ -25,11 +25,12 @@ from pix2pix.data.dataset import ColorizationDataset
 from pix2pix.device import choose_device
 from pix2pix.errors import run_script
 from pix2pix.recipes import RECIPES, STAGES
-from pix2pix.training import SAMPLES, draw_samples
+from pix2pix.recorder import SAMPLES, draw_samples
 
 LOG_EVERY = 250  # steps, train.py's default
 CACHED_SIZE = 256  # of the photos that crops are taken from
 MOST = 0.05  # of a step, for data and logging together
+SHARES = {"augmentation, Lab, wear, hints": 0.04, "optimizer": 0.02, "moving average, sums": 0.01}  # at most, of a step
 
 
 def main() -> None:
@@ -89,16 +90,16 @@ def measure(
     if compiled:
         return
     with FlopCounterMode(display=False) as counter:
-        lightness, ab = steps.step()
+        steps.step()
     rate = counter.get_total_flops() / step
     report.add(f"{label}: achieved", rate / 1e9, "GFLOP/s")
     report.add(f"{label}: of the large product's", rate / peak)
-    convolutions = convolution_seconds(steps, lightness, ab, args.runs)
+    convolutions = convolution_seconds(steps, args.runs)
     report.add(f"{label}: of the step, its own convolutions alone take", convolutions / step)
     measure_parts(report, args, steps, label, dataset, device)
 
 
-def convolution_seconds(steps: TrainingSteps, lightness: Tensor, ab: Tensor, runs: int) -> float:
+def convolution_seconds(steps: TrainingSteps, runs: int) -> float:
     """The seconds that the convolutions of one step take, forward and backward, each called again on its own input.
 
     A gradient is asked for where the step asks for one: of the weights, unless they are frozen, and of the input.
@@ -110,7 +111,7 @@ def convolution_seconds(steps: TrainingSteps, lightness: Tensor, ab: Tensor, run
         calls.append((module, inputs[0].detach(), *wanted))
 
     networks = [
-        network for network in (steps.state.generator, steps.state.discriminator, steps.feature_loss) if network
+        network for network in (steps.state.generator, steps.state.discriminator, steps.state.feature_loss) if network
     ]
     layers = [layer for network in networks for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     handles = [layer.register_forward_pre_hook(note) for layer in layers]
@@ -119,7 +120,7 @@ def convolution_seconds(steps: TrainingSteps, lightness: Tensor, ab: Tensor, run
         handle.remove()
 
     def again(layer: nn.Module, x: Tensor, of_input: bool, of_weight: bool) -> None:
-        with steps.precision.autocast():
+        with steps.state.precision.autocast():
             y = layer(x.requires_grad_(of_input))
         wanted = [x] * of_input + [layer.weight] * (of_weight and layer.weight.is_leaf)
         if wanted:
@@ -143,15 +144,15 @@ def measure_parts(
         whole = timed(lambda: [steps.step(parts) for _ in range(count)], device)
     seconds = {name: value / count for name, value in parts.seconds.items()}
     del seconds["step"]  # the sum of what is inside it
-    seconds["logging"] += log_seconds(steps, dataset, device) / LOG_EVERY
+    seconds["logging"] = log_seconds(steps, dataset, device) / LOG_EVERY
     seconds["else"] = max(0.0, whole / count - sum(seconds.values()))
     total = sum(seconds.values())
     for name, value in seconds.items():
         report.add(f"{label}: {name}", 100 * value / total, "% of a step")
     data_and_logging = (seconds["read"] + seconds["logging"]) / total
     report.add(f"{label}: data (read) and logging together", data_and_logging, at_most=MOST)
-    prepared = data_and_logging + sum(seconds[name] for name in ("augment", "Lab", "degrade")) / total
-    report.add(f"{label}: the same with augmentation and Lab", prepared)
+    for name, most in SHARES.items():
+        report.add(f"{label}: {name}, share of a step", seconds[name] / total, at_most=most)
 
 
 def log_seconds(steps: TrainingSteps, dataset: ColorizationDataset, device: torch.device) -> float:
@@ -161,8 +162,7 @@ def log_seconds(steps: TrainingSteps, dataset: ColorizationDataset, device: torc
         run = Path(name)
 
         def log() -> None:
-            losses = dict(zip(steps.names, (steps.state.sums / steps.state.batch).tolist(), strict=True))
-            (run / "steps.jsonl").write_text(json.dumps(losses))
+            (run / "steps.jsonl").write_text(json.dumps(steps.state.mean_losses()))
             draw_samples(steps.state.evaluated, samples, steps.settings.size, run / "sample.png", device)
             save_training(run / "last.pt", {"stage": steps.settings.stage, **steps.state.state_dict()})
 

@@ -14,18 +14,16 @@ import torch
 from measure import synchronize
 from torch import Tensor, nn
 
-from pix2pix import training
-from pix2pix.color import rgb_to_lab, split_lab
-from pix2pix.data.augment import augment, degrade, draw_augmentation, draw_degradation
 from pix2pix.data.cache import prepare_photos
 from pix2pix.data.dataset import ColorizationDataset, batches, count_cores, epoch_order
 from pix2pix.data.photos import find_photos
 from pix2pix.device import choose_precision
 from pix2pix.errors import UserError
 from pix2pix.losses import FeatureLoss
-from pix2pix.recipes import RECIPES
-from pix2pix.state import Settings, create_state, loss_names
-from pix2pix.unet import ResNet18Encoder, UNetGenerator
+from pix2pix.recipes import RECIPES, Settings
+from pix2pix.state import create_state
+from pix2pix.training import Batch, gan_step, prepare_batch, pretrain_step
+from pix2pix.unet import GeneratorConfig, ResNet18Encoder, UNetGenerator
 
 
 def open_photos(folder: Path, size: int, cache: Path) -> ColorizationDataset:
@@ -57,18 +55,25 @@ class TrainingSteps:
             raise UserError(f"{len(dataset)} photos are less than a batch of {self.recipe.batch_size}; give more")
         self.settings = Settings(stage, self.recipe, size, seed=0, log_every=10**9)
         self.device, self.dataset = device, dataset
-        self.precision = choose_precision(device)
-        self.state = create_state(
-            self.settings, UNetGenerator(), steps_per_epoch=1000, device=device, precision=self.precision
-        )
-        self.feature_loss = None
+        feature_loss = None
         if self.recipe.lambda_feature:
-            self.feature_loss = FeatureLoss(ResNet18Encoder()).to(device, memory_format=torch.channels_last)
+            encoder = ResNet18Encoder()
+            encoder.init_weights()
+            feature_loss = FeatureLoss(encoder).to(device, memory_format=torch.channels_last)
+        generator = UNetGenerator(GeneratorConfig(hints=self.recipe.hints > 0))
+        generator.init_weights()
+        self.state = create_state(
+            self.settings,
+            generator,
+            steps_per_epoch=10**6,
+            device=device,
+            precision=choose_precision(device),
+            feature_loss=feature_loss,
+        )
         if compiled:
-            for network in (self.state.generator, self.state.discriminator, self.feature_loss):
+            for network in (self.state.generator, self.state.discriminator, feature_loss):
                 if network is not None:
                     network.compile()
-        self.names = loss_names(self.settings)
         self._batches = self._endless()
 
     def _endless(self) -> Iterator[Tensor]:
@@ -78,35 +83,17 @@ class TrainingSteps:
             yield from batches(self.dataset, order, pin_memory=self.device.type == "cuda")
             epoch += 1
 
-    def step(self, part: Callable[[str], Any] = lambda name: nullcontext()) -> tuple[Tensor, Tensor]:
-        """One whole step; `part(name)` is entered around each of its parts. Returns the batch's L and ab."""
-        recipe, state, size = self.recipe, self.state, self.settings.size
+    def step(self, part: Callable[[str], Any] = lambda name: nullcontext()) -> Batch:
+        """One whole step, with `part(name)` entered around each of its parts. Returns its batch."""
         with part("read"):
             photos = next(self._batches).to(self.device, non_blocking=True)
-        with part("augment"):
-            maps = draw_augmentation(recipe.batch_size, state.augmentation, crop=recipe.crop)
-            photos = augment(photos, maps, size)
-        with part("Lab"):
-            lightness, ab = split_lab(rgb_to_lab(photos))
-        with part("degrade"):
-            if recipe.degrade:
-                draws = draw_degradation(recipe.batch_size, size, state.augmentation, recipe.degrade)
-                lightness = degrade(lightness, draws)
-            lightness = lightness.contiguous(memory_format=torch.channels_last)
-            ab = (recipe.chroma * ab).clamp(-1, 1).contiguous(memory_format=torch.channels_last)
+        with part("augmentation, Lab, wear, hints"):
+            batch = prepare_batch(photos, self.settings, self.state.random)
         with part("step"):
-            make_step = training._gan_step if self.settings.stage == "gan" else training._pretrain_step
-            losses = make_step(state, recipe, self.precision, lightness, ab, self.feature_loss)
-        with part("logging"):
-            state.sums += torch.stack([losses[name].detach() for name in self.names])
-        with part("moving average"):
-            if state.ema is not None:
-                training._update_average(state.ema, state.generator, recipe.ema_decay, state.step)
-        for scheduler in state.schedulers.values():
-            scheduler.step()
-        state.batch += 1
-        state.step += 1
-        return lightness, ab
+            losses = (gan_step if self.settings.stage == "gan" else pretrain_step)(self.state, batch)
+        with part("moving average, sums"):
+            self.state.advance(losses)
+        return batch
 
 
 class Parts:
@@ -138,8 +125,8 @@ class Parts:
         networks: dict[str, nn.Module] = {"G forward": state.generator}
         if state.discriminator is not None:
             networks["D forward"] = state.discriminator
-        if steps.feature_loss is not None:
-            networks["feature loss forward"] = steps.feature_loss
+        if state.feature_loss is not None:
+            networks["feature loss forward"] = state.feature_loss
         for name, network in networks.items():
             handles.append(network.register_forward_pre_hook(lambda *_, name=name: self.start(name)))
             handles.append(network.register_forward_hook(lambda *_, name=name: self.stop(name)))

@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from pix2pix import training
 from pix2pix.checkpoint import save_generator
-from pix2pix.color import rgb_to_lab, split_lab
-from pix2pix.data.augment import augment, degrade, draw_augmentation, draw_degradation
 from pix2pix.device import choose_precision
 from pix2pix.inference import Colorizer
-from pix2pix.recipes import RECIPES
-from pix2pix.state import Settings, create_state
+from pix2pix.recipes import RECIPES, Settings
+from pix2pix.state import create_state
+from pix2pix.training import gan_step, prepare_batch, pretrain_step
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 pytestmark = pytest.mark.faults
@@ -60,18 +58,15 @@ def test_2000_photos_through_one_colorizer(batch, tmp_path):
 @pytest.mark.parametrize("stage", ["pretrain", "gan"])
 def test_5000_steps(stage, batch):
     torch.manual_seed(0)
-    recipe = replace(RECIPES["default"][stage], batch_size=2, lambda_feature=0)
+    recipe = replace(RECIPES["default"][stage], batch_size=2, lambda_feature=0.0)
     settings = Settings(stage, recipe, 32, 0, 250)
     precision = choose_precision(CPU, "fp32")
-    generator = UNetGenerator(GeneratorConfig(decoder_widths=(8, 8, 8, 8)))
+    generator = UNetGenerator(GeneratorConfig(decoder_widths=(8, 8, 8, 8), hints=True))
+    generator.init_weights()
     state = create_state(settings, generator, steps_per_epoch=5000, device=CPU, precision=precision)
-    step = training._gan_step if stage == "gan" else training._pretrain_step
+    step = gan_step if stage == "gan" else pretrain_step
 
     def action(number):
-        maps = draw_augmentation(2, state.augmentation, crop=True)
-        lightness, ab = split_lab(rgb_to_lab(augment(batch[:2], maps, 32)))
-        lightness = degrade(lightness, draw_degradation(2, 32, state.augmentation, 0.25))
-        step(state, recipe, precision, lightness, ab)
-        state.step += 1
+        state.advance(step(state, prepare_batch(batch[:2], settings, state.random)))
 
     assert watch(5000 if stage == "pretrain" else 2000, action, every=100) < 5

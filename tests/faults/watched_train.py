@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from threading import Timer
 
-from pix2pix import training
+from pix2pix import recorder, training
 from pix2pix.data import cache
 
 ROOT = Path(__file__).parents[2]
@@ -60,15 +60,15 @@ def append_in_halves(path, value):
 
 decode = cache._decode
 cache._decode = decode_slowly
-training.append_json_line = append_in_halves
+recorder.append_json_line = append_in_halves
 for module, name, what in (
-    (training, "_pretrain_step", "step"),
-    (training, "_gan_step", "step"),
-    (training, "save_training", "checkpoint"),
-    (training, "save_generator", "checkpoint"),
-    (training, "append_json_line", "history"),
-    (training, "draw_samples", "figure"),
-    (training, "draw_curves", "figure"),
+    (training, "pretrain_step", "step"),
+    (training, "gan_step", "step"),
+    (recorder, "save_training", "checkpoint"),
+    (recorder, "save_generator", "checkpoint"),
+    (recorder, "append_json_line", "history"),
+    (recorder, "draw_samples", "figure"),
+    (recorder, "draw_curves", "figure"),
     (cache, "_build", "cache"),
 ):
     watch(module, name, what)
