@@ -52,7 +52,7 @@ def refuse_special(path: Path, name: str) -> None:
 
 
 def walk_files(folder: Path, problems: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """(folder, names of its files, sorted) for a folder and all below it, by absolute paths.
+    """(folder, names of its files, sorted) for a folder and all below it; each begins with `folder.absolute()`.
 
     Links to folders are followed last, and no folder is searched twice: a loop ends. A folder that cannot be read is
     named in `problems`.
@@ -62,7 +62,7 @@ def walk_files(folder: Path, problems: list[str]) -> Iterator[tuple[str, list[st
         problems.append(f"cannot read the folder {error.filename}: {error.strerror}")
 
     searched: set[tuple[int, int]] = set()
-    waiting = [os.path.abspath(folder)]  # noqa: PTH100  (strings: there may be a million files)
+    waiting = [str(folder.absolute())]
     while waiting:
         for place, folders, files in os.walk(waiting.pop(0), onerror=name_problem):
             stat = os.stat(place)  # noqa: PTH116

@@ -43,6 +43,9 @@ def test_photos_folders_and_streams():
         ("scans/inner/c.tif", "scans/inner/c-colorized.tif"),
     ]
     assert not made.failed and not made.remarks
+    assert pairs(plan("scans/../scans/inner")) == [
+        ("scans/../scans/inner/c.tif", "scans/../scans/inner/c-colorized.tif")
+    ]
     made = plan("a.jpg", "scans", output="out")
     assert [target for _, target in pairs(made)] == ["out/a.jpg", "out/b.JPG", "out/d.gif.png", "out/inner/c.tif"]
     assert plan("-").tasks == [Task(STREAM, STREAM)]
@@ -61,7 +64,7 @@ def test_one_photo_and_one_file():
         plan("scans", output="c.png")
 
 
-@pytest.mark.parametrize("name", ["c.jxl", "c.pdf", "c.TGA", "c.psd", "c.svg", "c.dng", "c.ico", "c.wav", "c.txt"])
+@pytest.mark.parametrize("name", ["c.jxl", "c.pdf", "c.TGA", "c.psd", "c.svg", "c.dng", "c.gif", "c.wav", "c.txt"])
 def test_outputs_of_kinds_that_are_not_written(name):
     with pytest.raises(UserError, match=r"photos are written as \.jpg \.png"):
         names_a_file(Path(name))

@@ -94,7 +94,7 @@ def names_a_file(output: Path | None) -> bool:
     if output is None or output.is_dir() or not output.suffix:
         return False
     suffix = output.suffix.lower()
-    if suffix in SUFFIXES:
+    if suffix in SUFFIXES and suffix != ".gif":  # which holds too few colors
         holds_16_bits(output)  # raises UserError where this installation cannot write it
         return True
     kind = mimetypes.guess_type(output.name)[0] or ""

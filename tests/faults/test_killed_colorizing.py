@@ -1,8 +1,10 @@
 """Processes of torchrun that share a folder's photos, and are killed in the middle of it."""
 
+import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,11 +27,12 @@ def test_three_processes_share_the_photos_also_after_a_kill(real_photos, tmp_pat
         Image.fromarray(real_photos[number % 12]).convert("L").save(folder / f"{number:02d}.png")
     launch = "-m torch.distributed.run --nproc_per_node=3 --master_port=0 --standalone"
     words = (ROOT / "colorize.py", folder, "-o", "out", "--weights", tmp_path / "g.pt")
-    child = process(launch, *words, cwd=tmp_path, start_new_session=True)
+    child = process(launch, *words, cwd=tmp_path)
     end = time.monotonic() + 300
     while len(list((tmp_path / "out").glob("[!.]*.png"))) < 5 and child.poll() is None and time.monotonic() < end:
         time.sleep(0.01)
-    os.killpg(child.pid, signal.SIGKILL)
+    for number in [*children_of(child.pid), child.pid]:
+        os.kill(number, signal.SIGKILL)
     child.communicate(timeout=60)
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("[!.]*.png")}
     assert 5 <= len(done) < PHOTOS
@@ -43,6 +46,16 @@ def test_three_processes_share_the_photos_also_after_a_kill(real_photos, tmp_pat
     for path in (tmp_path / "out").glob("[!.]*.png"):
         with Image.open(path) as image:
             image.load()
+
+
+def children_of(parent):
+    """The numbers of a process's children, by /proc: torchrun gives each of its processes a group of its own."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            if path.read_text().rpartition(")")[2].split()[1] == str(parent):
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
