@@ -59,7 +59,7 @@ class TrainingSteps:
         if self.recipe.lambda_feature:
             encoder = ResNet18Encoder()
             encoder.init_weights()
-            feature_loss = FeatureLoss(encoder).to(device, memory_format=torch.channels_last)
+            feature_loss = FeatureLoss(encoder).to(device).to(memory_format=torch.channels_last)
         generator = UNetGenerator(GeneratorConfig(hints=self.recipe.hints > 0))
         generator.init_weights()
         self.state = create_state(

@@ -95,11 +95,10 @@ def parallel(network: nn.Module) -> nn.Module:
     )
 
 
-def synchronize_batch_norm(network: nn.Module) -> nn.Module:
+def synchronize_batch_norm(network: nn.Module) -> None:
     """Let batch normalization use the statistics of all processes; on GPUs alone, since torch has it for no other."""
-    if not dist.is_initialized() or not next(network.parameters()).is_cuda:
-        return network
-    return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    if dist.is_initialized() and next(network.parameters()).is_cuda:
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
 
 
 def average(values: Tensor) -> Tensor:

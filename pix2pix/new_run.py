@@ -88,7 +88,7 @@ def first_feature_loss(config: dict[str, Any], device: torch.device) -> FeatureL
         return None
     encoder = ResNet18Encoder()
     load_encoder_weights(encoder, config["encoder"])
-    return FeatureLoss(encoder).to(device, memory_format=torch.channels_last)
+    return FeatureLoss(encoder).to(device).to(memory_format=torch.channels_last)
 
 
 def describe_origin(config: dict[str, Any], training: ColorizationDataset) -> dict[str, Any]:

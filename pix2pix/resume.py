@@ -48,8 +48,10 @@ def check_unchanged(args: argparse.Namespace, config: dict[str, Any]) -> None:
 
 def saved_generator(run: Run) -> UNetGenerator:
     """A generator of the run's shape, for `restore` to fill."""
-    shape = run.config.get("generator", {})
-    return UNetGenerator(GeneratorConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in shape.items()}))
+    shape = dict(run.config.get("generator", {}))
+    if "decoder_widths" in shape:
+        shape["decoder_widths"] = tuple(shape["decoder_widths"])
+    return UNetGenerator(GeneratorConfig(**shape))
 
 
 def restore(state: State, run: Run, photos: int) -> None:

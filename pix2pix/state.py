@@ -153,28 +153,31 @@ def create_state(
 ) -> State:
     """The state of a run before its first step; `generator` holds the weights to start from."""
     recipe = settings.recipe
-    networks: dict[str, nn.Module] = {"generator": generator}
+    discriminator = None
     rates = {"generator": recipe.learning_rate, "discriminator": recipe.discriminator_learning_rate}
     if settings.stage == "gan":
-        networks["discriminator"] = PatchDiscriminator(spectral=recipe.spectral_norm)
-    for name, network in networks.items():
-        networks[name] = synchronize_batch_norm(network.to(device, memory_format=torch.channels_last).train())
+        discriminator = PatchDiscriminator(spectral=recipe.spectral_norm)
+    networks: dict[str, nn.Module] = {"generator": generator}
+    if discriminator is not None:
+        networks["discriminator"] = discriminator
+    for network in networks.values():
+        network.to(device).to(memory_format=torch.channels_last).train()
+        synchronize_batch_norm(network)
     optimizers = {
         name: AdamW(network.parameters(), rates[name], betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
         for name, network in networks.items()
     }
     total_steps = recipe.epochs * steps_per_epoch
-    schedulers = {
+    schedulers: dict[str, LRScheduler] = {
         name: OneCycleLR(optimizer, rates[name], total_steps, pct_start=WARM_UP, cycle_momentum=False)
         for name, optimizer in optimizers.items()
         if recipe.one_cycle
     }
-    generator = networks["generator"]
     return State(
         settings=settings,
         generator=generator,
         ema=copy.deepcopy(generator).eval().requires_grad_(False) if recipe.ema_decay else None,
-        discriminator=networks.get("discriminator"),
+        discriminator=discriminator,
         optimizers=optimizers,
         schedulers=schedulers,
         scaler=precision.grad_scaler(),

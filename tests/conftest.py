@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -106,9 +107,23 @@ def refused(run):
     return call
 
 
+def output_of(child, timeout=120):
+    """What a process prints until it ends; one that takes longer is killed with its children, and the test fails."""
+    try:
+        return child.communicate(timeout=timeout)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        pytest.fail(f"not ended after {timeout} s: {child.communicate()[0]}")
+
+
 def process(script, *words, cwd, **options):
     """A real process of an entry script, or of a module with its own arguments, and its output."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *([str(ROOT / script)] if script.endswith(".py") else script.split()), *map(str, words)]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | options
+    options = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+        "start_new_session": True,
+    } | options
     return subprocess.Popen(command, cwd=cwd, env=environment, **options)

@@ -8,7 +8,7 @@ import socket
 import one_of_two
 import pytest
 import torch
-from conftest import ROOT, process
+from conftest import ROOT, output_of, process
 
 from pix2pix.checkpoint import load_training
 from pix2pix.losses import GANLoss
@@ -32,7 +32,7 @@ def saved(tmp_path_factory):
         children.append(process("tests/one_of_two.py", folder / "saved.pt", cwd=folder))
         for name in place:
             del os.environ[name]
-    said = [child.communicate(timeout=100)[0] for child in children]
+    said = [output_of(child) for child in children]
     assert [child.returncode for child in children] == [0, 0], said
     return torch.load(folder / "saved.pt", weights_only=True)
 
@@ -89,7 +89,7 @@ def test_the_gan_stage_averages_both_networks_gradients(saved):
 def test_both_stages_train_and_resume_under_torchrun(photo_folder, tmp_path):
     def launch(*words):
         child = process(*TORCHRUN, *words, cwd=tmp_path)
-        said = child.communicate(timeout=110)[0]
+        said = output_of(child)
         assert child.returncode == 0, said
         return said
 
@@ -121,6 +121,6 @@ def test_two_processes_refuse_a_run_that_another_trains(run, photo_folder, tmp_p
     with (folder / "config.json").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         child = process(*TORCHRUN, "--resume", folder, cwd=tmp_path)
-        said = child.communicate(timeout=110)[0]
+        said = output_of(child)
     assert child.returncode and "is being trained by another process" in said
     assert "[rank" not in said and "barrier" not in said, said  # no traceback of the other one

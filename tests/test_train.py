@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import process
+from conftest import output_of, process
 from PIL import Image
 from skimage.color import rgb2lab
 
@@ -290,7 +290,7 @@ def test_ctrl_c_saves_and_exits_as_a_shell_expects(photo_folder, tmp_path):
     while not (folder / "steps.jsonl").exists() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
-    output = child.communicate(timeout=60)[0]
+    output = output_of(child)
     assert child.returncode == 130 and "Traceback" not in output, output
     step = load_training(folder / "last.pt")["step"]
     assert f"stopped at step {step}; go on with: python train.py --resume" in output and step > 0
