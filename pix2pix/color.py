@@ -126,6 +126,11 @@ def lightness_to_gray(lightness: Tensor) -> Tensor:
     return linear_to_srgb(_lab_curve_inverse(fy))
 
 
+def luminance_to_lightness(luminance: Tensor) -> Tensor:
+    """Relative luminance Y in [0, 1] to L in [0, 100]; any shape."""
+    return _lab_curve(luminance).mul_(116).sub_(16)
+
+
 def delta_e_2000(lab: Tensor, other: Tensor) -> Tensor:
     """The CIEDE2000 colour difference (N, H, W) of two Lab images (N, 3, H, W); 1 is about just noticeable.
 

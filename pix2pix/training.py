@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pix2pix.color import rgb_to_lab, split_lab
-from pix2pix.data.augment import augment, degrade, draw_augmentation, draw_degradation
+from pix2pix.data.augment import augment, degrade, draw_augmentation, draw_degradation, draw_film, film_lightness
 from pix2pix.data.dataset import ColorizationDataset, batches, epoch_order
 from pix2pix.data.hint_sampling import draw_hints, sample_hints
 from pix2pix.distributed import World, any_process
@@ -36,13 +36,15 @@ def prepare_batch(photos: Tensor, settings: Settings, random: torch.Generator, s
     their count.
     """
     recipe, size, count = settings.recipe, settings.size, settings.recipe.batch_size
-    maps = draw_augmentation(count, random, crop=recipe.crop)[share]
-    lightness, ab = split_lab(rgb_to_lab(augment(photos, maps, size)))
+    photos = augment(photos, draw_augmentation(count, random, crop=recipe.crop)[share], size)
+    lightness, ab = split_lab(rgb_to_lab(photos))
     hints = None
     if recipe.hints:
         hints = sample_hints(ab, draw_hints(count, size, random, share_without=1 - recipe.hints)[share])
+    if recipe.film:
+        lightness = film_lightness(photos, lightness, draw_film(count, random, recipe.film)[share])
     if recipe.degrade:
-        lightness = degrade(lightness, draw_degradation(count, size, random, recipe.degrade)[share])
+        lightness = degrade(lightness, draw_degradation(count, random, recipe.degrade)[share])
     ab = (recipe.chroma * ab).clamp(-1, 1)
     lightness, ab = (planes.contiguous(memory_format=torch.channels_last) for planes in (lightness, ab))
     return Batch(lightness, ab, hints)

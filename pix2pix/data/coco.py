@@ -20,7 +20,6 @@ from urllib.error import HTTPError
 from tqdm import tqdm
 
 from pix2pix.data.building import building, cache_folder
-from pix2pix.data.splits import report_split  # noqa: F401  (for callers that still look here)
 from pix2pix.errors import UserError
 
 COCO_SAMPLE_URL = "https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz"

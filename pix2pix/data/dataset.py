@@ -14,7 +14,6 @@ from torch.utils.data import Dataset
 
 from pix2pix.data.cache import PhotoSet, squash
 from pix2pix.data.photos import read_photo
-from pix2pix.data.splits import choose_photos, split_names  # noqa: F401  (for callers that still look here)
 from pix2pix.data.threads import map_ahead
 
 
