@@ -32,9 +32,10 @@ import pix2pix
 from pix2pix.checkpoint import LoadedGenerator, load_generator
 from pix2pix.color import to_lab
 from pix2pix.data.cache import PhotoSet, prepare_photos, refuse_broken
-from pix2pix.data.coco import download_coco_sample, report_split
-from pix2pix.data.dataset import ColorizationDataset, choose_photos, count_cores
+from pix2pix.data.coco import download_coco_sample
+from pix2pix.data.dataset import ColorizationDataset, count_cores
 from pix2pix.data.photos import Photo, find_photos
+from pix2pix.data.splits import choose_photos, report_split
 from pix2pix.device import choose_device
 from pix2pix.errors import UserError, run_script
 from pix2pix.evaluation import scoring as evaluation
@@ -93,7 +94,6 @@ def parse_args() -> argparse.Namespace:
         parser.error("--inception is for --frechet; give both")
     if args.human and (args.frechet or args.lpips or args.protocol != "plain" or len(args.weights or []) > 1):
         parser.error("--human shows one generator's photos and scores nothing: give one --weights, and no metric")
-    args.cache = args.cache.expanduser()
     return args
 
 
