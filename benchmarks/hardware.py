@@ -1,4 +1,4 @@
-"""Training steps against what the machine can do: FLOP/s beside one large bf16 product's, and the time of every part.
+"""Training steps against what the machine can do: FLOP/s beside one large matrix product's, and the time of every part.
 
 python benchmarks/hardware.py                      # a few minutes on two cores; on a GPU where there is one
 python benchmarks/hardware.py --compile            # with torch.compile too; its warm-up time is printed
@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pix2pix.checkpoint import save_training
 from pix2pix.data.dataset import ColorizationDataset
-from pix2pix.device import choose_device
+from pix2pix.device import choose_device, choose_precision
 from pix2pix.errors import run_script
 from pix2pix.recipes import RECIPES, STAGES
 from pix2pix.recorder import SAMPLES, draw_samples
@@ -47,7 +47,7 @@ def main() -> None:
         folder = Path(name)
         make_photos(folder / "photos", 64, 480, 360)
         peak = product_rate(device, args.runs)
-        report.add("one large bf16 matrix product", peak / 1e9, "GFLOP/s")
+        report.add(f"one large {choose_precision(device).name} matrix product", peak / 1e9, "GFLOP/s")
         for size in args.sizes:
             dataset = open_photos(folder / "photos", max(size, CACHED_SIZE), folder / "cache")
             for stage in STAGES:
@@ -57,9 +57,10 @@ def main() -> None:
 
 
 def product_rate(device: torch.device, runs: int) -> float:
-    """FLOP/s of a bf16 matrix product: 4096 cubed, 16384 cubed on a GPU."""
+    """FLOP/s of a matrix product in the precision that training takes here: 4096 cubed, 16384 cubed on a GPU."""
     side = 16384 if device.type == "cuda" else 4096
-    one, two = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[choose_precision(device).name]
+    one, two = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     return 2 * side**3 / median(repeated(lambda: one @ two, runs, device))
 
 

@@ -19,6 +19,21 @@ from pix2pix.unet import ResNet18Encoder
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--precision", choices=("fp32", "bf16"), help="what the CPU is taken to compute in, whatever it is"
+    )
+
+
+@pytest.fixture(autouse=True)
+def forced_precision(request, monkeypatch):
+    """With --precision, what `choose_precision` finds out about the CPU."""
+    precision = request.config.getoption("--precision")
+    if precision:
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: precision == "bf16")
+
+
 @pytest.fixture(scope="session")
 def real_photos():
     """Twelve colour photos (96, 128, 3) uint8 cut from four of scikit-image's."""
@@ -126,4 +141,4 @@ def process(script, *words, cwd, **options):
         "text": True,
         "start_new_session": True,
     } | options
-    return subprocess.Popen(command, cwd=cwd, env=environment, **options)
+    return subprocess.Popen(command, cwd=cwd, env=environment, **(defaults | options))
