@@ -131,50 +131,6 @@ def luminance_to_lightness(luminance: Tensor) -> Tensor:
     return _lab_curve(luminance).mul_(116).sub_(16)
 
 
-def delta_e_2000(lab: Tensor, other: Tensor) -> Tensor:
-    """The CIEDE2000 colour difference (N, H, W) of two Lab images (N, 3, H, W); 1 is about just noticeable.
-
-    CIE 142-2001, all weights 1, as in Sharma, Wu and Dalal 2005.
-    """
-    (l1, a1, b1), (l2, a2, b2) = _at_least_float32(lab).unbind(1), _at_least_float32(other).unbind(1)
-    mean_chroma = (_length(a1, b1) + _length(a2, b2)) / 2
-    stretch = 1.5 - 0.5 * _seventh(mean_chroma)
-    a1, a2 = a1 * stretch, a2 * stretch
-    c1, c2 = _length(a1, b1), _length(a2, b2)
-    h1, h2 = torch.atan2(b1, a1), torch.atan2(b2, a2)
-    turn = h2 - h1
-    turn = turn - 2 * math.pi * torch.round(turn / (2 * math.pi))  # the shorter way round
-    colored = (c1 * c2) > 0
-    turn = turn * colored
-    hue = h1 + turn / 2 + h2 * ~colored
-    chroma, lightness = (c1 + c2) / 2, (l1 + l2) / 2
-    weight = (
-        1
-        - 0.17 * torch.cos(hue - math.radians(30))
-        + 0.24 * torch.cos(2 * hue)
-        + 0.32 * torch.cos(3 * hue + math.radians(6))
-        - 0.20 * torch.cos(4 * hue - math.radians(63))
-    )
-    degrees = torch.rad2deg(hue)
-    degrees = degrees - 360 * torch.floor(degrees / 360)
-    rotation = -2 * _seventh(chroma) * torch.sin(math.radians(60) * torch.exp(-(((degrees - 275) / 25) ** 2)))
-    offset = (lightness - 50) ** 2
-    dl = (l2 - l1) / (1 + 0.015 * offset / (20 + offset).sqrt())
-    dc = (c2 - c1) / (1 + 0.045 * chroma)
-    dh = 2 * (c1 * c2).sqrt() * torch.sin(turn / 2) / (1 + 0.015 * chroma * weight)
-    return (dl**2 + dc**2 + dh**2 + rotation * dc * dh).clamp(min=0).sqrt()
-
-
-def _length(a: Tensor, b: Tensor) -> Tensor:
-    return (a * a + b * b).sqrt()
-
-
-def _seventh(chroma: Tensor) -> Tensor:
-    cube = chroma**3
-    power = cube * cube * chroma
-    return (power / (power + 25.0**7)).sqrt()
-
-
 def _lab_to_linear(lightness: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
     """L, a and b of any shape to linear R, G and B, outside [0, 1] where Lab leaves sRGB's gamut."""
     fy = (lightness + 16) / 116

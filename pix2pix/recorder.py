@@ -99,7 +99,7 @@ class Recorder:
             self._draw_samples(state)
             self._add_scalars(losses | rates | scores["model"], state.step)
             self._keep_best(state, scores)
-            self._draw_curves(first=state.epoch == 1)
+            draw_curves(read_json_lines(self.run / "history.jsonl"), self.run / "curves.png")
         self.save(state, "last.pt")
 
     def save_stopped(self, state: State) -> None:
@@ -125,13 +125,6 @@ class Recorder:
     def _draw_samples(self, state: State) -> None:
         path = self.run / "samples" / f"step_{state.step:06d}.png"
         draw_samples(state.evaluated, self.samples, state.settings.size, path, self.device)
-
-    def _draw_curves(self, *, first: bool) -> None:
-        try:
-            draw_curves(read_json_lines(self.run / "history.jsonl"), self.run / "curves.png")
-        except UserError as error:  # matplotlib is not installed: said once
-            if first:
-                print(error)
 
     def _add_scalars(self, values: dict[str, float], step: int) -> None:
         if self.scalars is not None:

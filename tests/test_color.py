@@ -4,13 +4,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
+from skimage.color import lab2rgb, rgb2lab
 
 from pix2pix import color
 from pix2pix.color import (
     WHITE,
     XYZ_TO_RGB,
-    delta_e_2000,
     join_lab,
     lab_to_rgb,
     lab_to_rgb_in_gamut,
@@ -80,29 +79,6 @@ def test_autocast_does_not_round_colors(grid):
         lab = rgb_to_lab(grid.float())
         back = lab_to_rgb(lab)
     assert (back - grid).abs().max() < 1e-4
-
-
-def test_ciede2000_is_scikit_images(grid):
-    lab = rgb_to_lab(grid)
-    other = lab[:, :, torch.randperm(lab.shape[2], generator=torch.Generator().manual_seed(0))]
-    other[:, 1:, ::7] = 0  # against gray too
-    expected = deltaE_ciede2000(lab[0].permute(1, 2, 0).numpy(), other[0].permute(1, 2, 0).numpy())
-    assert np.abs(delta_e_2000(lab, other)[0].numpy() - expected).max() < 1e-9
-    assert np.abs(delta_e_2000(lab.float(), other.float())[0].numpy() - expected).max() < 1e-3
-
-
-@pytest.mark.parametrize(
-    ("one", "two", "expected"),
-    [
-        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
-        ((50, 2.5, 0), (50, 0, -2.5), 4.3065),
-        ((22.7233, 20.0904, -46.6940), (23.0331, 14.9730, -42.5619), 2.0373),
-        ((50, -1, 2), (50, 0, 0), 2.3669),
-    ],
-)
-def test_ciede2000_by_sharmas_table(one, two, expected):
-    one, two = (torch.tensor(lab, dtype=torch.float64).view(1, 3, 1, 1) for lab in (one, two))
-    assert delta_e_2000(one, two).item() == pytest.approx(expected, abs=5e-5)
 
 
 def test_chroma_is_reduced_to_the_gamut_where_clipping_would_change_lightness_and_hue():

@@ -9,12 +9,12 @@ from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pix2pix import checkpoint
+from pix2pix import runs
 from pix2pix.checkpoint import save_generator
 from pix2pix.color import rgb_to_lab
-from pix2pix.data import coco
 from pix2pix.errors import UserError
-from pix2pix.evaluation import scoring as evaluation
+from pix2pix.evaluation import scoring, selection
+from pix2pix.evaluation.methods import Batch, constant_method
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 FILES = ("results.json", "results.csv", "results.html", "photos.png")
@@ -59,7 +59,7 @@ def test_the_gray_row_is_what_scikit_image_says(run, weights, photo_folder, tmp_
         assert values["low"] <= values["mean"] <= values["high"]
 
 
-def test_photos_one_pixel_wide_or_high_and_of_one_colour(run, weights, tmp_path):
+def test_photos_one_pixel_wide_or_high_and_of_one_color(run, weights, tmp_path):
     photos = tmp_path / "odd"
     photos.mkdir()
     line = np.random.default_rng(0).integers(0, 256, (30_000, 1, 3)).astype(np.uint8)
@@ -76,7 +76,7 @@ def test_photos_one_pixel_wide_or_high_and_of_one_colour(run, weights, tmp_path)
 def test_two_evaluations_are_the_same_to_the_byte(run, weights, photo_folder, tmp_path):
     outputs = [evaluate(run, weights, "--data", photo_folder, "--output", name)[1] for name in ("one", "two")]
     assert all(re.search(rf"^{row}  ", outputs[0], re.MULTILINE) for row in ("gray", "generator", "truth"))
-    assert "no row for the mean colour" in outputs[0]
+    assert "no row for the mean color" in outputs[0]
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(FILES)
     for name in FILES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -84,28 +84,28 @@ def test_two_evaluations_are_the_same_to_the_byte(run, weights, photo_folder, tm
 
 def test_interrupted_and_run_again_it_goes_on(run, weights, photo_folder, tmp_path, monkeypatch):
     """Stopped in the second chunk of three: the first is not scored again, and every byte is an unbroken run's."""
-    monkeypatch.setattr(evaluation, "CHUNK", 4)
-    monkeypatch.setattr(evaluation, "BATCH", 2)
+    monkeypatch.setattr(scoring, "CHUNK", 4)
+    monkeypatch.setattr(scoring, "BATCH", 2)
     words = ("--data", photo_folder)
     assert evaluate(run, weights, *words, "--output", "unbroken")[0] == 0
 
-    scored, score_rows = [], evaluation.score_rows
+    scored, score_batch = [], scoring.score_batch
 
-    def counting(truth, rows, stop_at=None):
+    def counting(batch, methods, extras, stop_at=None):
         if stop_at is not None and len(scored) == stop_at:
             raise KeyboardInterrupt
-        scored.append(len(truth))
-        return score_rows(truth, rows)
+        scored.append(len(batch.photos))
+        return score_batch(batch, methods, extras)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "score_rows", lambda truth, rows: counting(truth, rows, stop_at=3))
+        patch.setattr(scoring, "score_batch", lambda *words: counting(*words, stop_at=3))
         assert evaluate(run, weights, *words, "--output", "broken")[0] == 130
     (partial,) = (tmp_path / "broken").iterdir()
     assert partial.name.startswith("partial-") and [path.name for path in partial.iterdir()] == ["00000.pt"]
 
     scored.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "score_rows", counting)
+        patch.setattr(scoring, "score_batch", counting)
         code, output, _ = evaluate(run, weights, *words, "--output", "broken")
     assert code == 0 and "4 of 12 photos are scored already" in output and scored == [2, 2, 2, 2]
     assert sorted(path.name for path in (tmp_path / "broken").iterdir()) == sorted(FILES)
@@ -114,19 +114,19 @@ def test_interrupted_and_run_again_it_goes_on(run, weights, photo_folder, tmp_pa
 
 
 def test_other_settings_do_not_go_on_from_these(run, weights, photo_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, "CHUNK", 4)
-    monkeypatch.setattr(evaluation, "BATCH", 4)
-    score_rows, scored = evaluation.score_rows, []
+    monkeypatch.setattr(scoring, "CHUNK", 4)
+    monkeypatch.setattr(scoring, "BATCH", 4)
+    score_batch, scored = scoring.score_batch, []
 
-    def stopping(truth, rows):
+    def stopping(*words):
         if scored:
             raise KeyboardInterrupt
         scored.append(True)
-        return score_rows(truth, rows)
+        return score_batch(*words)
 
     words = ("--data", photo_folder, "--output", "out")
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "score_rows", stopping)
+        patch.setattr(scoring, "score_batch", stopping)
         assert evaluate(run, weights, *words)[0] == 130
     assert "scored already" not in evaluate(run, weights, *words, "--strength", 1.5)[1]
     save(weights, seed=5)
@@ -138,7 +138,7 @@ def test_models_side_by_side_with_paired_differences(run, weights, photo_folder,
     code, output, _ = evaluate(run, [weights, other], "--data", photo_folder, "--output", "out")
     assert code == 0 and "other <b> - generator" in output
     result = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert list(result["rows"]) == ["gray", "mean colour", "generator", "other <b>", "truth"]
+    assert list(result["rows"]) == ["gray", "mean color", "generator", "other <b>", "truth"]
     pairs = [(pair["row"], pair["minus"]) for pair in result["differences"]]
     assert pairs == [("generator", "gray"), ("other <b>", "gray"), ("other <b>", "generator")]
     for pair in result["differences"]:
@@ -161,9 +161,9 @@ def test_models_side_by_side_with_paired_differences(run, weights, photo_folder,
     assert worse == {photo: float(psnrs[photo, "generator"] < psnrs[photo, "gray"]) for photo in worse}
 
 
-def test_the_mean_colour_is_the_same_everywhere(photo_folder, batch):
-    lightness = torch.zeros(1, 1, 8, 8)
-    lab = rgb_to_lab(evaluation.constant_row([10.0, -20.0])(lightness) / 255)
+def test_the_mean_color_is_the_same_everywhere(batch):
+    photos = torch.full((1, 3, 8, 8), 119, dtype=torch.uint8)  # L of about 50
+    lab = rgb_to_lab(constant_method([10.0, -20.0]).colorize(Batch.of(photos, [0])) / 255)
     assert lab[:, 1].mean().item() == pytest.approx(10, abs=0.5)
     assert lab[:, 2].mean().item() == pytest.approx(-20, abs=0.5)
 
@@ -209,7 +209,7 @@ def test_a_runs_own_validation_photos_are_the_default(run, photo_folder, tmp_pat
     assert code == 0 and "on 3 photos of runs/001-pretrain's validation split" in output
     result = json.loads((tmp_path / "runs" / "001-pretrain" / "evaluation" / "results.json").read_text())
     assert result["photos"] == 3 and result["models"][0]["network_size"] == 32
-    assert list(result["rows"]) == ["gray", "mean colour", "001-pretrain", "truth"]
+    assert list(result["rows"]) == ["gray", "mean color", "001-pretrain", "truth"]
     with Image.open(tmp_path / "runs" / "001-pretrain" / "evaluation" / "photos.png") as figure:
         assert figure.width > 600
 
@@ -226,9 +226,9 @@ def test_bad_calls_are_refused(refused, weights, photo_folder, tmp_path, monkeyp
     def no_network(cache):
         raise UserError("cannot download; give your own photos with --data FOLDER")
 
-    monkeypatch.setattr(coco, "download_coco_sample", no_network)
+    monkeypatch.setattr(selection, "download_coco_sample", no_network)
     assert "--data FOLDER" in refused("evaluate.py", "--weights", weights)
-    monkeypatch.setattr(checkpoint, "SHIPPED_GENERATOR", tmp_path / "none.pt")
+    monkeypatch.setattr(runs, "SHIPPED_GENERATOR", tmp_path / "none.pt")
     assert "no weights" in refused("evaluate.py", "--data", photo_folder)
 
 

@@ -66,7 +66,7 @@ def test_ssim_takes_a_data_range_for_each_photo(pair):
     assert ssim(image, truth, spans).tolist() == pytest.approx(expected, abs=1e-9)
 
 
-def test_colour_differences_are_scikit_images_labs(pair):
+def test_color_differences_are_scikit_images(pair):
     labs = [rgb_to_lab(photos.double() / 255) for photos in pair]
     for number, (a, b) in enumerate(zip(*pair, strict=True)):
         first, second = rgb2lab(as_array(a)), rgb2lab(as_array(b))
@@ -76,4 +76,4 @@ def test_colour_differences_are_scikit_images_labs(pair):
 
 def test_values_for_people():
     assert METRICS["psnr"].text(24.051) == "24.05" and METRICS["ssim"].text(0.00216, signed=True) == "+0.0022"
-    assert METRICS["worse_psnr"].text(0.125) == "12.5 %"
+    assert METRICS["worse_psnr"].text(0.125) == "12.5 %" and METRICS["skin_chroma"].text(-0.1, signed=True) == "-10.0 %"

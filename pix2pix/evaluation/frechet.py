@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pix2pix.errors import UserError
+from pix2pix.evaluation.methods import Batch
+from pix2pix.evaluation.scoring import Scores
 from pix2pix.unet import ImageNetNormalize
 
 SIDE = 299
@@ -34,7 +36,7 @@ class InceptionFeatures:
 
     def __init__(self, source: str, device: torch.device) -> None:
         if source == "torchvision":
-            network = nn.Sequential(ImageNetNormalize(), _torchvision_inception())
+            network: nn.Module = nn.Sequential(ImageNetNormalize(), _torchvision_inception())
             name = "torchvision's inception_v3 (ImageNet)"
             self.offset, self.scale = 0, 255
         else:
@@ -54,9 +56,13 @@ class InceptionFeatures:
         )
         return self.network(scaled.contiguous(memory_format=torch.channels_last)).flatten(1).float().cpu()
 
+    def score(self, batch: Batch, photos: dict[str, Tensor]) -> Scores:
+        """The features of what every method made of a batch, and of the truth."""
+        return {name: {"features": self(images)} for name, images in photos.items()}
+
 
 def _torchvision_inception() -> nn.Module:
-    """torchvision's network, which takes photos normalised as all of its networks do, up to the pooled features."""
+    """torchvision's network, which takes photos normalized as all of its networks do, up to the pooled features."""
     from torchvision.models import Inception_V3_Weights, inception_v3
 
     try:
@@ -82,7 +88,7 @@ def _fid_helper_file() -> Path:
 def _load_script(path: Path, device: torch.device) -> nn.Module:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is on its way out, this network is not
+            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; this network is still one
             return torch.jit.load(str(path), map_location=device)
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(f"{path} is no TorchScript file that can be read") from error
@@ -91,15 +97,15 @@ def _load_script(path: Path, device: torch.device) -> nn.Module:
 def frechet_distance(features: Tensor, reference: Tensor) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features (N, D) and (M, D), in float64.
 
-    No matrix root is taken: with centred features X1, X2 its trace is the sum of the singular values of X1 X2^T, over
+    No matrix root is taken: with centered features X1, X2 its trace is the sum of the singular values of X1 X2^T, over
     ((N - 1)(M - 1))^(1/2), and stays so when X is replaced by the triangular factor of its QR decomposition. At least
     two of each.
     """
     means, factors = [], []
     for values in (features.double(), reference.double()):
         means.append(values.mean(dim=0))
-        centred = (values - means[-1]) / (len(values) - 1) ** 0.5
-        factors.append(torch.linalg.qr(centred, mode="r").R)
+        centered = (values - means[-1]) / (len(values) - 1) ** 0.5
+        factors.append(torch.linalg.qr(centered, mode="r").R)
     first, second = factors
     cross = torch.linalg.svdvals(first @ second.T).sum()
     traces = first.square().sum() + second.square().sum()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 RESAMPLES = 2000
 AT_ONCE = 100  # resamples, which bounds the memory
 LEVEL = 95
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-def bootstrap(columns: dict[object, np.ndarray], *, seed: int) -> dict[object, Interval]:
+def bootstrap(columns: Mapping[Key, np.ndarray], *, seed: int) -> dict[Key, Interval]:
     """The mean of each column (N,) over its finite values and the interval of it.
 
     The photos are drawn anew, with replacement, 2,000 times, the same photos for every column: differences between

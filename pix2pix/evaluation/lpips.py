@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from pix2pix.errors import UserError
+from pix2pix.evaluation.methods import TRUTH, Batch
+from pix2pix.evaluation.scoring import Scores
 
 
 class PerceptualDistance:
@@ -37,3 +39,7 @@ class PerceptualDistance:
     @torch.inference_mode()
     def __call__(self, image: Tensor, truth: Tensor) -> Tensor:
         return self.network(*(photos.float() / 127.5 - 1 for photos in (image, truth))).flatten().cpu().double()
+
+    def score(self, batch: Batch, photos: dict[str, Tensor]) -> Scores:
+        """The distance of every method's photos from the true ones."""
+        return {name: {"lpips": self(images, batch.photos)} for name, images in photos.items() if name != TRUTH}

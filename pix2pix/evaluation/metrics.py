@@ -7,24 +7,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pix2pix.color import delta_e_2000
+from pix2pix.evaluation.ciede2000 import delta_e_2000
 
 SSIM_WINDOW = 7
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is written: its title, its digits, and whether more (1) or less (-1) of it is better, or neither."""
+    """How a metric is written: its title, its digits, and whether more (1) or less (-1) of it is better, or neither.
+
+    A share is written in percent.
+    """
 
     title: str
     digits: int
     better: int
+    share: bool = False
 
     def text(self, value: float, *, signed: bool = False) -> str:
-        """A value for people; shares have no digits and are written in per cent."""
-        if not self.digits:
-            return f"{100 * value:{'+' if signed else ''}.1f} %"
-        return f"{value:{'+' if signed else ''}.{self.digits}f}"
+        """A value for people."""
+        sign = "+" if signed else ""
+        return f"{100 * value:{sign}.{self.digits}f} %" if self.share else f"{value:{sign}.{self.digits}f}"
 
 
 METRICS = {
@@ -35,9 +38,13 @@ METRICS = {
     "lpips": Metric("LPIPS", 4, -1),
     "colorfulness": Metric("colorfulness", 1, 0),
     "colorfulness_difference": Metric("minus the truth's", 1, 0),
-    "worse_psnr": Metric("worse than gray, PSNR", 0, -1),
-    "worse_ssim": Metric("worse than gray, SSIM", 0, -1),
-    "worse_ciede2000": Metric("worse than gray, CIEDE2000", 0, -1),
+    "worse_psnr": Metric("worse than gray, PSNR", 1, -1, share=True),
+    "worse_ssim": Metric("worse than gray, SSIM", 1, -1, share=True),
+    "worse_ciede2000": Metric("worse than gray, CIEDE2000", 1, -1, share=True),
+    "skin_hue": Metric("skin hue, degrees", 1, 0),
+    "skin_chroma": Metric("skin chroma", 1, 0, share=True),
+    "adherence": Metric("adherence, ab", 2, -1),
+    "spill": Metric("spill, ab", 2, -1),
 }
 
 

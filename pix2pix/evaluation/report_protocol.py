@@ -2,19 +2,22 @@
 
 It meant to average scikit-image's SSIM over photos of 256x256, as floating RGB from `lab2rgb`, the data range taken
 from the photo. What it did: the range was the prediction's own, `max - min`, so that SSIM's constants changed with what
-was judged; and `net_G.train()` was called inside the loop, so that all but the first of its batches of 16 were coloured
+was judged; and `net_G.train()` was called inside the loop, so that all but the first of its batches of 16 were colored
 with the batch's own statistics instead of the trained ones.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pix2pix.color import join_lab, lab_to_rgb, to_lab
+from pix2pix.errors import UserError
+from pix2pix.evaluation.methods import Batch
 from pix2pix.evaluation.metrics import ssim
 from pix2pix.evaluation.scoring import Scores
 
@@ -29,7 +32,7 @@ class ReportProtocol:
     mode, which moves the running statistics, is for copies.
     """
 
-    def __init__(self, generators: dict[str, tuple[nn.Module, int]], strength: float) -> None:
+    def __init__(self, generators: Mapping[str, tuple[nn.Module, int]], strength: float) -> None:
         self.generators = generators
         self.copies = {name: copy.deepcopy(network) for name, (network, _) in generators.items()}
         self.strength = strength
@@ -49,6 +52,19 @@ class ReportProtocol:
             meant, did = (lab_to_rgb(join_lab(lightness, self.strength * ab)) for ab in abs_)
             scores[name] = _both(meant, did, truth)
         return scores
+
+    def score(self, batch: Batch, photos: dict[str, Tensor]) -> Scores:
+        """Both SSIMs of a batch; the methods' own photos are not looked at."""
+        return self(batch.photos, first=batch.numbers[0] == 0)
+
+
+def refuse_batch_of_one(count: int, sizes: Sequence[int]) -> None:
+    """Raises UserError where the last batch has one photo and a network's lowest features would then be one value."""
+    if count % REPORT_BATCH == 1 and count > 1 and min(sizes) < 64:
+        raise UserError(
+            f"the report's protocol leaves a batch of one photo, in train mode, of {count}: batch normalization wants "
+            "more than one value; take another --part"
+        )
 
 
 def _both(meant: Tensor, did: Tensor, truth: Tensor) -> dict[str, Tensor]:

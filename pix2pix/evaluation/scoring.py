@@ -1,8 +1,8 @@
-"""Scores of photos' rows (gray, the mean colour, generators), always beside those of the truth."""
+"""Scores of methods on photos, batch by batch, beside those of the truth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,19 +10,20 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pix2pix.color import AB_SCALE, lab_to_rgb_in_gamut, rgb_to_lab, split_lab, to_lab
+from pix2pix.color import AB_SCALE, rgb_to_lab, to_lab
 from pix2pix.data.dataset import ColorizationDataset, batches
+from pix2pix.distributed import World, wait_for_all
+from pix2pix.evaluation.methods import TRUTH, Batch, Method, generator_method, gray_method
 from pix2pix.evaluation.metrics import ab_l1, ciede2000, colorfulness, psnr, ssim
 from pix2pix.files import replacing
-from pix2pix.inference import gray_photos, predict_ab
 
-BATCH = 8  # photos predicted at a time
+BATCH = 8  # photos colored at a time
 CHUNK = 64  # photos that are scored before the scores are saved
-WATCHED = ("psnr", "ssim", "ciede2000", "colorfulness")  # what the training writes after every epoch
-SAMPLED = 1000  # training photos whose mean colour is taken
+TRAINING_METRICS = ("psnr", "ssim", "ciede2000", "colorfulness")  # what a run's history has after every epoch
+SAMPLED = 1000  # training photos whose mean color is taken
 
-Row = Callable[[Tensor], Tensor]  # L (n, 1, H, W) in [-1, 1] to uint8 photos (n, 3, H, W)
-Scores = dict[str, dict[str, Tensor]]  # row to metric to (n,) or, features, (n, D)
+Scores = dict[str, dict[str, Tensor]]  # a method's name to a metric's name to (n,) or, for features, (n, D)
+Extra = Callable[[Batch, dict[str, Tensor]], Scores]  # more scores, of a batch and what the methods made of it
 
 
 @contextmanager
@@ -37,134 +38,149 @@ def eval_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def constant_row(mean_ab: list[float]) -> Row:
-    """The same a and b, in Lab's units, everywhere."""
+def score_batch(batch: Batch, methods: Sequence[Method], extras: Sequence[Extra] = ()) -> Scores:
+    """Every method's metrics on the photos, float64 (n,) on the CPU.
 
-    def colorize(lightness: Tensor) -> Tensor:
-        ab = lightness.new_tensor(mean_ab).view(1, 2, 1, 1) / AB_SCALE
-        return lab_to_rgb_in_gamut(lightness, ab.expand(len(lightness), 2, *lightness.shape[-2:]))
-
-    return colorize
-
-
-def model_row(generator: nn.Module, size: int, strength: float = 1.0) -> Row:
-    """A generator in eval mode that works at `size` x `size`; its ab are multiplied by `strength`."""
-    return lambda lightness: lab_to_rgb_in_gamut(lightness, strength * predict_ab(generator, lightness, (size, size)))
-
-
-def score_rows(truth: Tensor, rows: dict[str, Row]) -> tuple[Scores, dict[str, Tensor]]:
-    """Every row's metrics on uint8 photos (n, 3, H, W), float64 (n,) on the CPU, and its photos.
-
-    PSNR in dB, SSIM, CIEDE2000, L1 of ab in Lab's units, colorfulness; of the truth the colorfulness only.
+    PSNR in dB, SSIM, CIEDE2000, L1 of ab in Lab's units, colorfulness, then the method's own measures and the extras;
+    for the truth the colorfulness and the extras.
     """
-    truth_lab = rgb_to_lab(truth.float() / 255)
-    lightness, _ = split_lab(truth_lab)
-    photos = {name: row(lightness) for name, row in rows.items()}
-    scores = {name: _compare(image, truth, truth_lab) for name, image in photos.items()}
-    scores["truth"] = {"colorfulness": colorfulness(truth).cpu()}
-    return scores, photos | {"truth": truth}
+    photos = {method.name: method.colorize(batch) for method in methods}
+    scores = {method.name: _compare(photos[method.name], batch, method) for method in methods}
+    scores[TRUTH] = {"colorfulness": colorfulness(batch.photos).cpu()}
+    for extra in extras:
+        for name, values in extra(batch, photos | {TRUTH: batch.photos}).items():
+            scores[name] |= values
+    return scores
 
 
-def _compare(images: Tensor, truths: Tensor, truth_labs: Tensor) -> dict[str, Tensor]:
-    """The metrics of one row, photo by photo: on a CPU three times as fast, since one photo's planes fit its caches."""
-    parts = []
-    for image, truth, truth_lab in zip(images.split(1), truths.split(1), truth_labs.split(1), strict=True):
+def _compare(images: Tensor, batch: Batch, method: Method) -> dict[str, Tensor]:
+    """The metrics of one method, photo by photo: three times as fast on a CPU, whose caches hold one photo's planes."""
+    parts, labs = [], []
+    for image, truth, true_lab in zip(images.split(1), batch.photos.split(1), batch.lab.split(1), strict=True):
         lab = rgb_to_lab(image.float() / 255)
         values = {
             "psnr": psnr(image, truth),
             "ssim": ssim(image, truth),
-            "ciede2000": ciede2000(lab, truth_lab),
-            "ab_l1": ab_l1(lab, truth_lab),
+            "ciede2000": ciede2000(lab, true_lab),
+            "ab_l1": ab_l1(lab, true_lab),
             "colorfulness": colorfulness(image),
         }
         parts.append(values)
-    return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+        labs.append(lab)
+    scores = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+    for measure in method.measures:
+        scores |= measure(batch, torch.cat(labs))
+    return scores
 
 
 @torch.inference_mode()
 def score(generator: nn.Module, dataset: ColorizationDataset, size: int, *, device: torch.device) -> Scores:
-    """{"gray", "model", "truth"} to what `score_rows` says, per photo of the dataset."""
-    rows = {"gray": gray_photos, "model": model_row(generator, size)}
+    """{"gray", "model", "truth"} to what `score_batch` says, per photo of the dataset."""
+    methods = [gray_method(), generator_method("model", generator, size)]
+    indices = batch_indices(len(dataset))
     with eval_mode(generator):
-        parts = [score_rows(photos.to(device), rows)[0] for photos in batches(dataset, batch_indices(len(dataset)))]
+        parts = [
+            score_batch(Batch.of(photos.to(device), numbers), methods)
+            for photos, numbers in zip(batches(dataset, indices), indices, strict=True)
+        ]
     return join_scores(parts)
 
 
 @torch.inference_mode()
 def score_in_chunks(
     dataset: ColorizationDataset,
-    score_batch: Callable[[Tensor, int], Scores],
+    score_photos: Callable[[Tensor, list[int]], Scores],
     folder: Path,
     *,
     batch: int = BATCH,
     workers: int = 0,
+    world: World | None = None,
 ) -> Scores:
-    """`score_batch(uint8 photos, number of the first one)` over the dataset, each chunk of it saved in `folder`.
+    """`score_photos(uint8 photos, their numbers)` over the dataset, each chunk of it saved in `folder`.
 
-    Chunks that an earlier call has saved there are read instead. Batches do not depend on where the earlier one ended.
+    Chunks that an earlier call has saved there are read instead. Every process of `world` scores its share of the
+    chunks, and all of them return all scores. Neither where an earlier call ended nor the number of processes changes
+    what is in a batch.
     """
+    world = world or World()
     folder.mkdir(exist_ok=True)
     step = max(1, CHUNK // batch)
     indices = batch_indices(len(dataset), batch)
     chunks = {folder / f"{k:05d}.pt": indices[k : k + step] for k in range(0, len(indices), step)}
+    share = dict(list(chunks.items())[world.rank :: world.size])
+    _score_missing(dataset, score_photos, share, workers=workers, world=world)
+    if world.size > 1:
+        wait_for_all()
+    return join_scores([torch.load(path, weights_only=True) for path in chunks])
+
+
+def _score_missing(
+    dataset: ColorizationDataset,
+    score_photos: Callable[[Tensor, list[int]], Scores],
+    chunks: dict[Path, list[list[int]]],
+    *,
+    workers: int,
+    world: World,
+) -> None:
+    """Score and save those chunks (path to batches of photo numbers) whose file is missing."""
     missing = {path: parts for path, parts in chunks.items() if not path.is_file()}
     todo = [part for parts in missing.values() for part in parts]
-    done = len(dataset) - sum(map(len, todo))
+    total = sum(len(part) for parts in chunks.values() for part in parts)
+    done = total - sum(map(len, todo))
     if done:
-        print(f"going on: {done} of {len(dataset)} photos are scored already, in {folder}")
+        print(f"going on: {done} of {total} photos are scored already, in {next(iter(chunks)).parent}")
     stream = batches(dataset, todo, workers=workers)
-    with tqdm(total=len(dataset), initial=done, unit="photo", desc="evaluating") as bar:
+    with tqdm(total=total, initial=done, unit="photo", desc="evaluating", disable=not world.is_main) as bar:
         for path, parts in missing.items():
             scores = []
             for part, photos in zip(parts, stream, strict=False):
-                scores.append(score_batch(photos, part[0]))
+                scores.append(score_photos(photos, part))
                 bar.update(len(part))
             with replacing(path) as temporary:
                 torch.save(join_scores(scores), temporary)
-    return join_scores([torch.load(path, weights_only=True) for path in chunks])
 
 
 def batch_indices(count: int, batch: int = BATCH) -> list[list[int]]:
     return [list(range(start, min(start + batch, count))) for start in range(0, count, batch)]
 
 
-def join_scores(parts: list[Scores]) -> Scores:
+def join_scores(parts: Sequence[Scores]) -> Scores:
     """The scores of several batches as one."""
     return {
-        row: {name: torch.cat([part[row][name] for part in parts]) for name in values}
-        for row, values in parts[0].items()
+        name: {metric: torch.cat([part[name][metric] for part in parts]) for metric in values}
+        for name, values in parts[0].items()
     }
 
 
 def means(scores: Scores) -> dict[str, dict[str, float]]:
-    """The mean over photos of those scores that the training watches.
+    """The mean over photos of TRAINING_METRICS.
 
-    PSNR's is over the photos where no row is without any error (infinite PSNR, as gray's on a gray photo); with no
+    PSNR's is over the photos where no method is without any error (infinite PSNR, as gray's on a gray photo); with no
     photo left it is infinite.
     """
     finite = finite_psnr(scores)
 
-    def mean(name: str, values: Tensor) -> float:
-        if name == "psnr":
+    def mean(metric: str, values: Tensor) -> float:
+        if metric == "psnr":
             return float(values[finite].mean()) if finite.any() else float("inf")
         return float(values.mean())
 
     return {
-        row: {name: mean(name, values) for name, values in columns.items() if name in WATCHED}
-        for row, columns in scores.items()
+        name: {metric: mean(metric, values) for metric, values in columns.items() if metric in TRAINING_METRICS}
+        for name, columns in scores.items()
     }
 
 
 def finite_psnr(scores: Scores) -> Tensor:
-    """(N,) bool: the photos that no row predicts without any error."""
+    """(N,) bool: the photos that no method predicts without any error."""
     return torch.stack([values["psnr"].isfinite() for values in scores.values() if "psnr" in values]).all(dim=0)
 
 
 def mean_ab(dataset: ColorizationDataset) -> list[float]:
     """The mean a and b, in Lab's units, of every fourth pixel each way of at most 1,000 evenly spaced photos."""
     step = -(-len(dataset) // SAMPLED)
-    total, photos = torch.zeros(2, dtype=torch.float64), range(0, len(dataset), step)
-    for row in photos:
-        _, ab = to_lab(dataset[row][None, :, ::4, ::4])
+    total, numbers = torch.zeros(2, dtype=torch.float64), range(0, len(dataset), step)
+    for number in numbers:
+        _, ab = to_lab(dataset[number][None, :, ::4, ::4])
         total += AB_SCALE * ab.double().mean(dim=(0, 2, 3))
-    return [round(value, 4) for value in (total / len(photos)).tolist()]
+    return [round(value, 4) for value in (total / len(numbers)).tolist()]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pix2pix.evaluation.intervals import Interval, bootstrap
+from pix2pix.evaluation.methods import GRAY, TRUTH
 from pix2pix.evaluation.metrics import METRICS
 from pix2pix.evaluation.scoring import Scores, finite_psnr
 
-TRUTH = {"ssim": 1.0, "ciede2000": 0.0, "ab_l1": 0.0, "lpips": 0.0, "colorfulness_difference": 0.0}
+OF_TRUTH = {"ssim": 1.0, "ciede2000": 0.0, "ab_l1": 0.0, "lpips": 0.0, "colorfulness_difference": 0.0}
+OF_TRUTH |= {"skin_hue": 0.0, "skin_chroma": 1.0}  # what the truth itself scores
+COMPARED_WITH_GRAY = ("psnr", "ssim", "ciede2000")
 
 
 @dataclass(frozen=True)
 class Summary:
-    """`rows[row][metric]`; `differences[row, other][metric]` is row minus other, photo by photo; all with intervals.
+    """`rows[name][metric]`; `differences[name, other][metric]` is name minus other, photo by photo; all with intervals.
 
-    Beyond METRICS the rows have those that scores had besides, the report's SSIMs for instance.
+    Beyond METRICS the rows have those that the scores have, the report's SSIMs for instance.
     """
 
     rows: dict[str, dict[str, Interval]]
@@ -26,38 +30,37 @@ class Summary:
 
 def derive(scores: Scores) -> dict[str, dict[str, np.ndarray]]:
     """The scores (N,) and what follows from them: the colorfulness less the truth's, and 1 for worse than gray."""
-    found = {row: {name: values.numpy() for name, values in columns.items()} for row, columns in scores.items()}
-    for row, columns in found.items():
-        if row == "truth":
+    found = {name: {metric: values.numpy() for metric, values in columns.items()} for name, columns in scores.items()}
+    for name, columns in found.items():
+        if name == TRUTH:
             continue
-        columns["colorfulness_difference"] = columns["colorfulness"] - found["truth"]["colorfulness"]
-        for name in ("psnr", "ssim", "ciede2000") if row != "gray" else ():
-            gain = METRICS[name].better * columns[name], METRICS[name].better * found["gray"][name]
-            columns[f"worse_{name}"] = (gain[0] < gain[1]).astype(np.float64)
+        columns["colorfulness_difference"] = columns["colorfulness"] - found[TRUTH]["colorfulness"]
+        for metric in COMPARED_WITH_GRAY if name != GRAY else ():
+            sign = METRICS[metric].better
+            columns[f"worse_{metric}"] = (sign * columns[metric] < sign * found[GRAY][metric]).astype(np.float64)
     return found
 
 
-def summarise(scores: Scores, models: list[str], *, seed: int) -> Summary:
-    """Means of `derive`'s columns; every model less gray, and every later model less the first.
+def summarize(scores: Scores, pairs: Sequence[tuple[str, str]], *, seed: int) -> Summary:
+    """Means of `derive`'s columns, and for each pair of names the first one's scores less the second one's.
 
-    PSNR's are over the photos where no row is without any error (infinite PSNR, as gray's on a gray photo).
+    PSNR's are over the photos where no method is without any error (infinite PSNR, as gray's on a gray photo).
     """
     columns = derive(scores)
     finite = finite_psnr(scores).numpy()
     for values in columns.values():
         if "psnr" in values:
             values["psnr"] = np.where(finite, values["psnr"], np.nan)
-    pairs = [(model, "gray") for model in models] + [(model, models[0]) for model in models[1:]]
-    wanted = {("", row, name): column for row, values in columns.items() for name, column in values.items()}
-    for row, other in pairs:
-        for name in columns[row].keys() & columns[other].keys():
+    wanted = {("", name, metric): column for name, values in columns.items() for metric, column in values.items()}
+    for name, other in pairs:
+        for metric in columns[name].keys() & columns[other].keys():
             with np.errstate(invalid="ignore"):
-                wanted[row, other, name] = columns[row][name] - columns[other][name]
+                wanted[name, other, metric] = columns[name][metric] - columns[other][metric]
     found = bootstrap(wanted, seed=seed)
-    rows = {row: {name: found["", row, name] for name in values} for row, values in columns.items()}
+    rows = {name: {metric: found["", name, metric] for metric in values} for name, values in columns.items()}
     differences = {
-        (row, other): {name: found[row, other, name] for name in columns[row] if (row, other, name) in found}
-        for row, other in pairs
+        (name, other): {m: found[name, other, m] for m in columns[name] if (name, other, m) in found}
+        for name, other in pairs
     }
     return Summary(rows, differences)
 
@@ -65,7 +68,7 @@ def summarise(scores: Scores, models: list[str], *, seed: int) -> Summary:
 def gain_over_gray(scores: Scores, model: str) -> np.ndarray:
     """How many dB of PSNR a model is above gray, (N,); 0 where either is infinite: a gray photo has nothing to gain."""
     with np.errstate(invalid="ignore"):
-        gain = (scores[model]["psnr"] - scores["gray"]["psnr"]).numpy()
+        gain = (scores[model]["psnr"] - scores[GRAY]["psnr"]).numpy()
     return np.where(np.isfinite(gain), gain, 0.0)
 
 
@@ -79,8 +82,8 @@ def misjudged(scores: Scores, model: str) -> dict[str, list[int]]:
     order = scores[model]["ssim"].argsort(stable=True).tolist()
     quarter = max(1, len(order) // 4)
     return {
-        "low SSIM, colours right": sorted(order[:quarter], key=lambda row: -gain[row]),
-        "high SSIM, colours wrong": sorted(order[-quarter:], key=lambda row: gain[row]),
+        "low SSIM, colours right": sorted(order[:quarter], key=lambda number: -gain[number]),
+        "high SSIM, colours wrong": sorted(order[-quarter:], key=lambda number: gain[number]),
     }
 
 
@@ -95,7 +98,7 @@ def extremes(values: np.ndarray, better: int, count: int) -> dict[str, list[int]
     middle = (len(order) - count) // 2
     groups = {"best": order[:count], "median": order[middle : middle + count], "worst": order[::-1][:count]}
     seen: set[int] = set()
-    for name, rows in groups.items():
-        groups[name] = [row for row in rows if row not in seen]
-        seen.update(rows)
+    for name, numbers in groups.items():
+        groups[name] = [number for number in numbers if number not in seen]
+        seen.update(numbers)
     return groups

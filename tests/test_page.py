@@ -80,7 +80,7 @@ def test_nothing_is_asked_of_a_network(output, name):
 
 def test_every_row_is_there_and_names_are_escaped(output):
     page = (output / "results.html").read_text()
-    for row in ("gray", "mean colour", "one", "two &lt;script&gt;alert(2)&lt;_script&gt;", "truth"):
+    for row in ("gray", "mean color", "one", "two &lt;script&gt;alert(2)&lt;_script&gt;", "truth"):
         assert f'<th scope="row">{row}</th>' in page, row
         assert f"<span>{row}</span>" in page, row
     assert "two &lt;script&gt;alert(2)&lt;_script&gt; less one" in page
