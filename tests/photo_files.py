@@ -13,6 +13,7 @@ from skimage.color import rgb2lab
 
 from pix2pix.photofile.read import read_pages
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PROFILE_TOLERANCE = 0.03  # of L*
 
 
@@ -59,7 +60,7 @@ def png(pixels, color_type, *chunks):
     header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, color_type, 0, 0, 0)
     data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
     parts = [chunk(b"IHDR", header), *chunks, chunk(b"IDAT", data), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    return SIGNATURE + b"".join(parts)
 
 
 def decode_png(content):
@@ -164,13 +165,23 @@ def gamma(value):
     return b"curv" + bytes(4) + struct.pack(">IH", 1, exponent), exponent / 256
 
 
+def xyz_columns(primaries):
+    """XYZ of red, green and blue under D65, where white is R = G = B = 1."""
+    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
+    return columns * np.linalg.solve(columns, (0.95047, 1, 1.08883))
+
+
+def matrix_luminance(primaries):
+    """The luminance of linear RGB with these primaries and a D65 white."""
+    return lambda rgb: rgb @ xyz_columns(primaries)[1]
+
+
 def matrix_profile(primaries, exponent):
     """An RGB profile and its luminance, adapted to D65, as a function of RGB in [0, 1].
 
     `primaries` are the x, y of red, green and blue under a D65 white; they are adapted to the profile's D50.
     """
-    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
-    columns = columns * np.linalg.solve(columns, (0.95047, 1, 1.08883))  # of XYZ under D65; white is R = G = B = 1
+    columns = xyz_columns(primaries)
     cone = np.array(((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296)))  # Bradford's
     ratio = (cone @ (0.9642, 1, 0.8249)) / (cone @ (0.95047, 1, 1.08883))
     adapted = np.linalg.inv(cone) @ np.diag(ratio) @ cone @ columns

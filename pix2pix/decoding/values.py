@@ -52,6 +52,7 @@ def scaled(values: np.ndarray, white: float) -> np.ndarray:
         if white == 65535:
             return values
         return np.round(np.arange(65536) * (65535 / white)).clip(0, 65535).astype(np.uint16)[values]
+    values = values.astype(np.float32) if values.dtype == np.float16 else values
     return np.round(values * (65535 / white)).clip(0, 65535).astype(np.uint16)
 
 
