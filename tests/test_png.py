@@ -7,8 +7,17 @@ import zlib
 import numpy as np
 import pytest
 from photo_files import (
-    PROFILE_TOLERANCE, SIGNATURE, assert_lightness, chunk, gamma, lstar, lstar_of_luminance, matrix_luminance, png,
-    profile, read,
+    PROFILE_TOLERANCE,
+    SIGNATURE,
+    assert_lightness,
+    chunk,
+    gamma,
+    lstar,
+    lstar_of_luminance,
+    matrix_luminance,
+    png,
+    profile,
+    read,
 )  # fmt: skip
 from PIL import Image
 
@@ -165,7 +174,15 @@ def test_interlaced_deep_colors(deep_photo):
     height, width = 16, 24
     photo = deep_photo[:height, :width]
     data = b""
-    for top, left, down, right in ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)):
+    for top, left, down, right in (
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ):
         rows = photo[top::down, left::right].astype(">u2")
         data += b"".join(b"\0" + row.tobytes() for row in rows)
     header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 1)

@@ -12,7 +12,24 @@ import pytest
 import tifffile
 import torch
 from conftest import ROOT
-from photo_files import *
+from photo_files import (
+    ADOBE_RGB,
+    ORIENTATION,
+    PROFILE_TOLERANCE,
+    XMP,
+    assert_lightness,
+    exif_with_everything,
+    gamma,
+    lightness,
+    lstar,
+    lstar_of_luminance,
+    matrix_profile,
+    png,
+    profile,
+    read,
+    saved,
+    skip_without,
+)  # fmt: skip
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 

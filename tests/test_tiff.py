@@ -142,7 +142,11 @@ def test_white_is_what_the_bits_say(tmp_path, bits, photometric):
 
 def test_white_is_zero_at_every_depth(tmp_path, deep_photo):
     gray = deep_photo[..., 1].copy()
-    for values, white in ((gray, 65535), (gray.astype(np.float32) / 65535, 1), (gray.astype(np.uint32) << 16, 2**32 - 1)):
+    for values, white in (
+        (gray, 65535),
+        (gray.astype(np.float32) / 65535, 1),
+        (gray.astype(np.uint32) << 16, 2**32 - 1),
+    ):
         content = tiff(white - values, photometric="miniswhite")
         assert_lightness(read(content), lstar(gray), 2e-3)
         assert_in_library(content, tmp_path, lstar(gray), 2e-3)
@@ -264,5 +268,5 @@ def test_pages_that_pillow_reads_behind_one_that_it_does_not(photo, deep_photo):
 def test_what_is_damaged_is_said(deep_photo):
     whole = tiff(deep_photo, photometric="rgb", compression="zlib", rowsperstrip=8)
     for content in (whole[:3000], whole[: len(whole) // 2], tiff(deep_photo, photometric="rgb")[:9000]):
-        with pytest.raises(UserError, match="^photo cannot be read: "):
+        with pytest.raises(UserError, match=r"^photo cannot be read: "):
             read(content)

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from photo_files import *
+from photo_files import (
+    IPTC,
+    XMP,
+    assert_lightness,
+    decode_png,
+    jpeg_with_everything,
+    lstar,
+    read,
+    saved,
+    skip_without,
+)  # fmt: skip
 from PIL import Image
 
 from pix2pix.errors import UserError

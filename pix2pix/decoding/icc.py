@@ -153,7 +153,7 @@ srgb_converter = lru_cache(maxsize=16)(SRGB)
 
 
 def cmyk_to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """CMYK without a profile, uint8 or uint16 (H, W, 4), to RGB of the same depth: each ink takes its share of light."""
+    """CMYK without a profile, uint8 or uint16 (H, W, 4), to RGB of the same depth: each ink takes its share."""
     white = int(np.iinfo(pixels.dtype).max)
     light = white - pixels.astype(np.uint32)
     return ((light[..., :3] * light[..., 3:] + white // 2) // white).astype(pixels.dtype)

@@ -1,4 +1,4 @@
-"""The pictures of a photo file, each ready to be decoded: the one way from a file to pixels, for all who read photos."""
+"""The pictures of a photo file, each ready to be decoded: the one way from a file to pixels for all who read photos."""
 
 from __future__ import annotations
 
