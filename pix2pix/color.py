@@ -10,6 +10,7 @@ numbers that no gradient needs.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -27,6 +28,7 @@ _SCALED_XYZ_TO_RGB = tuple(tuple(x * white for x, white in zip(row, WHITE, stric
 _RGB_TO_SCALED_XYZ = tuple(tuple(x / white for x in row) for row, white in zip(RGB_TO_XYZ, WHITE, strict=True))
 AB_SCALE = 110.0
 GAMUT_MARGIN = 1e-4  # of linear RGB, less than a step of 8 bits
+GAMMA_STEPS = 1 << 16  # of the table that 8-bit colors are looked up in on CPUs, three times as fast as powers
 AT_ONCE = 1 << 17  # pixels converted at a time where many are: what is computed of them stays in a CPU's caches
 
 
@@ -80,7 +82,7 @@ def _fill_in_gamut(rgb: Tensor, scaled: list[Tensor]) -> None:
         linear = _lab_to_linear(*_to_lab_units(*parts))
         outside.append(_out_of_gamut(*linear))
         for channel, values in zip(target, linear, strict=True):
-            channel.copy_(_encode(values, rgb.dtype))
+            _write(channel, _encode(values, rgb.dtype))
     mended = rgb.view(torch.int16) if rgb.dtype == torch.uint16 else rgb  # torch cannot index uint16
     for found in torch.cat(outside).nonzero().flatten().split(AT_ONCE):
         lightness, a, b = _to_lab_units(*(plane[found] for plane in scaled))
@@ -92,6 +94,14 @@ def _fill_in_gamut(rgb: Tensor, scaled: list[Tensor]) -> None:
             channel[found] = _encode(values, rgb.dtype).view(mended.dtype)
 
 
+def _write(channel: Tensor, values: Tensor) -> None:
+    """Fill a channel, whose pixels may lie apart; on CPUs by NumPy, which is four times as fast at that."""
+    if channel.device.type == "cpu" and channel.dtype == torch.uint8:
+        channel.numpy()[:] = values.numpy()
+    else:
+        channel.copy_(values)
+
+
 def _to_lab_units(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     lightness, a, b = (_at_least_float32(plane) for plane in (lightness, a, b))
     return (lightness * 50).add_(50), a * AB_SCALE, b * AB_SCALE
@@ -101,8 +111,17 @@ def _encode(linear: Tensor, dtype: torch.dtype) -> Tensor:
     """Linear R, G or B to sRGB of a type, rounded and with its own white (1 for a floating type)."""
     if dtype.is_floating_point:
         return linear_to_srgb(linear).clamp_(0, 1).to(dtype)
+    if dtype == torch.uint8 and linear.device.type == "cpu":
+        steps = (linear * (GAMMA_STEPS - 1)).add_(0.5).clamp_(0, GAMMA_STEPS - 1).to(torch.int32)
+        return _gamma_table().index_select(0, steps.flatten()).view(steps.shape)
     white = torch.iinfo(dtype).max
     return linear_to_srgb(linear, white).add_(0.5).clamp_(0, white).to(dtype)
+
+
+@functools.cache
+def _gamma_table() -> Tensor:
+    """sRGB in 8 bits (GAMMA_STEPS,) of equally spaced linear values from 0 to 1: within 0.03 of a step."""
+    return linear_to_srgb(torch.linspace(0, 1, GAMMA_STEPS), 255).round().to(torch.uint8)
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:

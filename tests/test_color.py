@@ -134,9 +134,10 @@ def test_whole_numbers_are_the_rounded_colours(dtype):
     expected = white * lab_to_rgb_in_gamut(lightness, ab, torch.float64)
     rgb = lab_to_rgb_in_gamut(lightness, ab, dtype)
     assert rgb.dtype == dtype and rgb.double().max() == white
-    assert (rgb.double() - expected).abs().max() <= 0.5 + 1e-6
+    off = 0.54 if dtype == torch.uint8 else 0.5 + 1e-6  # 8 bits are looked up in a table of 65,536 steps
+    assert (rgb.double() - expected).abs().max() <= off
     single = lab_to_rgb_in_gamut(lightness.float(), ab.float(), dtype).double()
-    assert ((single - expected).abs() < 0.5 + 1e-5 * white).double().mean() > 0.999
+    assert ((single - expected).abs() < max(off, 0.5 + 1e-5 * white)).double().mean() > 0.999
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
