@@ -40,16 +40,24 @@ def read_points(path: Path) -> list[Point]:
     """The points of a file. Raises UserError naming the file, and the point that is wrong, for anything else."""
     refuse_special(path, str(path))
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_points(path.read_text(encoding="utf-8-sig"), str(path))
     except OSError as error:
         raise UserError(f"cannot read the points of {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
+    except UnicodeDecodeError:
         raise UserError(f"{path} is no points file: it is not JSON in UTF-8") from None
+
+
+def parse_points(text: str, name: str) -> list[Point]:
+    """The points of a points file's text; errors, as those of `read_points`, call the file by its `name`."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UserError(f"{name} is no points file: it is not JSON in UTF-8") from None
     if not isinstance(content, dict) or not isinstance(content.get("points"), list):
-        raise UserError(f'{path} is no points file: it holds no {{"points": [...]}}')
+        raise UserError(f'{name} is no points file: it holds no {{"points": [...]}}')
     if len(content["points"]) > MOST:
-        raise UserError(f"{path} has {len(content['points'])} points; at most {MOST} are taken")
-    return [_point(entry, f"{path}, point {number}") for number, entry in enumerate(content["points"], start=1)]
+        raise UserError(f"{name} has {len(content['points'])} points; at most {MOST} are taken")
+    return [_point(entry, f"{name}, point {number}") for number, entry in enumerate(content["points"], start=1)]
 
 
 def write_points(path: Path, points: Sequence[Point]) -> None:

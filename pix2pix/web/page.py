@@ -1,39 +1,48 @@
-"""The page of `colorize.py --serve`: drop photos, see them before and after, download them at full size.
+"""The page of `colorize.py --serve`: drop photos, click on them to say what color is where, download them.
 
 Needs gradio (the extra `web`). Uploads and results lie in a temporary folder that goes with the server, and each of
 them an hour after it was made at the latest.
 """
 
-from __future__ import annotations
-
 import contextlib
-import io
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from pix2pix.decoding.opening import without_pillow_limit
 from pix2pix.errors import UserError
 from pix2pix.inference import Colorizer
-from pix2pix.photofile.colorize import SUFFIXES, colorize_file, target_of
+from pix2pix.photofile.colorize import SUFFIXES
+from pix2pix.web.editor import PALETTE, unfit_note
+from pix2pix.web.visit import NO_PHOTO, Visit, view, write_all, write_photo, write_photo_points
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio looks at it when it is imported
+try:
+    import gradio
+except ImportError:
+    raise UserError('the web page needs gradio: pip install -e ".[web]"') from None
 
 MAX_PHOTOS = 20  # at once
 MAX_MEGABYTES = 100  # each
+MAX_VISITORS = 50  # whose photos are kept in memory; the one who was away for longest goes first
 KEPT_SECONDS = 3600
-PREVIEW = (1600, 1200)  # pixels; what is downloaded has the photo's own size
 # The system's own fonts: the page works without a network.
-FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-LIMITS = f"up to {MAX_PHOTOS} at once, {MAX_MEGABYTES} MB each"
+FONTS: dict[str, Any] = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def serve(colorizer: Colorizer, *, host: str, port: int, max_pixels: int, strength: float) -> None:
-    """Serve the page until Ctrl-C. Raises UserError when gradio is missing or the port is taken."""
-    gradio = _import_gradio()
+    """Serve the page until Ctrl-C. Raises UserError when the port is taken."""
+    with served(colorizer, host=host, port=port, max_pixels=max_pixels, strength=strength) as page:
+        print(f"open http://{host}:{port} in a browser; Ctrl-C ends it", flush=True)
+        page.block_thread()
+
+
+@contextlib.contextmanager
+def served(colorizer: Colorizer, *, host: str, port: int, max_pixels: int, strength: float) -> Iterator[gradio.Blocks]:
+    """The page, served as long as the block lasts. Raises UserError when the port is taken."""
     with tempfile.TemporaryDirectory(prefix="pix2pix-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder  # read when the components are made
         page = build_page(colorizer, max_pixels=max_pixels, strength=strength)
@@ -41,8 +50,10 @@ def serve(colorizer: Colorizer, *, host: str, port: int, max_pixels: int, streng
             page.launch(
                 server_name=host,
                 server_port=port,
-                theme=gradio.themes.Default(**FONTS),
+                theme=gradio.themes.Default(primary_hue="blue", **FONTS),
+                css=_template("page.css"),
                 max_file_size=f"{MAX_MEGABYTES}mb",
+                state_session_capacity=MAX_VISITORS,
                 footer_links=[],
                 share=False,
                 ssr_mode=False,
@@ -51,104 +62,147 @@ def serve(colorizer: Colorizer, *, host: str, port: int, max_pixels: int, streng
             )
         except OSError as error:
             raise UserError(f"cannot listen on {host}:{port}; is the port taken? try another --port") from error
-        print(f"open http://{host}:{port} in a browser; Ctrl-C ends it", flush=True)
         try:
-            page.block_thread()
+            yield page
         finally:
             page.close(verbose=False)
 
 
-def build_page(colorizer: Colorizer, *, max_pixels: int, strength: float) -> Any:  # noqa: ANN401
-    """The page as gradio's Blocks; photos are coloured one after the other, whoever asks."""
-    gradio = _import_gradio()
-
-    def colour(
-        paths: list[str] | None,
-        strength: float,
-        progress: Any = gradio.Progress(),  # noqa: ANN401, B008  (gradio fills it in)
-    ) -> Iterator[tuple[Any, ...]]:
-        """Colour what was uploaded: the first pair of previews, names to choose from, files, what was said, previews.
-
-        A generator, since gradio copies the files to its own folder when they are yielded.
-        """
-        _remove_empty(Path(photos.GRADIO_CACHE))
-        paths = paths or []
-        if len(paths) > MAX_PHOTOS:
-            raise gradio.Error(f"{len(paths)} photos are too many at once; drop at most {MAX_PHOTOS}")
-        previews: dict[str, tuple[bytes, bytes]] = {}
-        files, said = [], []
-        with tempfile.TemporaryDirectory() as folder:
-            for number, path in enumerate(progress.tqdm([Path(path) for path in paths], unit="photos")):
-                written = Path(folder, str(number), target_of(Path(path.name), Path(path.name), None).name)
-                try:
-                    notes = colorize_file(
-                        colorizer.with_strength(strength), path, written, name=path.name, max_pixels=max_pixels
-                    )
-                except UserError as error:
-                    said.append(str(error))
-                    continue
-                files.append(str(written))
-                said += [f"{path.name}: {note}" for note in notes]
-                label = path.name if path.name not in previews else f"{path.name} ({number + 1})"
-                previews[label] = preview_pair(written)
-            said.insert(0, f"{len(files)} of {len(paths)} photos coloured")
-            names = list(previews)
-            first = names[0] if names else None
-            chosen = gradio.Dropdown(names, value=first, visible=len(names) > 1)
-            yield show(first, previews), chosen, files, "\n".join(said) if paths else "", previews
-
-    def show(name: str | None, previews: dict[str, tuple[bytes, bytes]]) -> Any:  # noqa: ANN401
-        pair = previews.get(name)
-        images = tuple(Image.open(io.BytesIO(part)) for part in pair) if pair else None
-        return gradio.ImageSlider(images, visible=pair is not None)
-
+def build_page(colorizer: Colorizer, *, max_pixels: int, strength: float) -> gradio.Blocks:
+    """The page as gradio's Blocks; photos are colorized one after the other, whoever asks."""
     with gradio.Blocks(title="pix2pix", analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as page:
-        gradio.Markdown("# Colour for black-and-white photos")
-        with gradio.Row():
-            with gradio.Column(scale=1):
-                photos = gradio.File(
-                    label=f"Photos ({LIMITS})", file_count="multiple", file_types=list(SUFFIXES), height=220
+        gradio.Markdown("# Color for black-and-white photos")
+        with gradio.Row(elem_id="main"):
+            with gradio.Column(scale=1, min_width=280, elem_id="side"):
+                with gradio.Column(elem_id="drop"):
+                    label = f"Photos, up to {MAX_PHOTOS} at once"
+                    types = list(SUFFIXES)
+                    photos = gradio.File(label=label, file_count="multiple", file_types=types, height=160)
+                    chosen = gradio.Dropdown([], label="Photo", visible=False)
+                with gradio.Column(visible=False, elem_id="finish") as finish:
+                    amount = gradio.Slider(0, 2, strength, step=0.1, label="Strength of color", elem_id="strength")
+                    one = gradio.Button("Download photo", variant="primary", elem_id="download")
+                    several = gradio.Button("Download all photos", visible=False, elem_id="download-all")
+                    points = gradio.Button("Download points", visible=colorizer.takes_points, elem_id="download-points")
+            with gradio.Column(scale=3, min_width=320, elem_id="editor-column"):
+                editor = gradio.HTML(
+                    view(colorizer, None),
+                    html_template=_template("editor.html"),
+                    css_template=_template("editor.css"),
+                    js_on_load=_template("editor.js"),
+                    palette=PALETTE,
+                    elem_id="editor",
                 )
-                amount = gradio.Slider(
-                    0, 2, value=strength, step=0.1, label="Strength of the colours", elem_id="strength"
-                )
-                downloads = gradio.File(
-                    label="Coloured, at full size", file_count="multiple", interactive=False, elem_id="downloads"
-                )
-                said = gradio.Textbox(label="What happened", lines=3, interactive=False)
-            with gradio.Column(scale=2):
-                chosen = gradio.Dropdown([], label="Photo", visible=False)
-                slider = gradio.ImageSlider(
-                    label="Before and after",
-                    format="jpeg",
-                    max_height=PREVIEW[1],
-                    visible=False,
-                    buttons=["fullscreen"],
-                    elem_id="slider",
-                )
-        previews = gradio.State({}, time_to_live=KEPT_SECONDS)
+                said = gradio.HTML([], html_template=_template("said.html"), elem_id="said")
+        file = gradio.File(elem_id="file")  # hidden: what is downloaded next
+        visit = gradio.State(Visit(), time_to_live=KEPT_SECONDS)
+
+        do = Handlers(colorizer, max_pixels, Path(photos.GRADIO_CACHE))
+        shown = [editor, said, visit]
+        one_at_a_time: dict[str, Any] = {"concurrency_id": "network", "concurrency_limit": 1}
+        quiet: dict[str, Any] = one_at_a_time | {"show_progress": "hidden", "api_visibility": "private"}
         gradio.on(
-            [photos.upload, photos.clear, photos.delete, amount.release],
-            colour,
-            [photos, amount],
-            [slider, chosen, downloads, said, previews],
-            concurrency_limit=1,
+            [photos.upload, photos.clear, photos.delete],
+            do.drop,
+            [photos, amount, visit],
+            [*shown, chosen, finish, several],
             trigger_mode="always_last",
-            api_name="colour",
+            show_progress_on=photos,
+            **one_at_a_time,
         )
-        chosen.input(show, [chosen, previews], slider, api_name=False)
+        editor.edit(do.edit, [amount, visit], shown, trigger_mode="multiple", **quiet)
+        chosen.input(do.choose, [chosen, amount, visit], shown, **quiet)
+        amount.change(do.strengthen, [amount, visit], shown, trigger_mode="always_last", **quiet)
+        for button, write in ((one, do.download), (several, do.download_all), (points, do.download_points)):
+            made = button.click(write, [amount, visit], [file, said], show_progress_on=button, **one_at_a_time)
+            made.then(None, file, js=_template("download.js"))
     return page
 
 
-def preview_pair(written: Path) -> tuple[bytes, bytes]:
-    """The coloured file's first page as JPEGs, small enough for a browser: gray of the same luma, and in colour."""
-    with without_pillow_limit(), Image.open(written) as image:
-        image.thumbnail(PREVIEW)
-        coloured = image.convert("RGB")
-    contents = io.BytesIO(), io.BytesIO()
-    for picture, content in zip((coloured.convert("L"), coloured), contents, strict=True):
-        picture.save(content, "JPEG", quality=90)
-    return contents[0].getvalue(), contents[1].getvalue()
+class Handlers:
+    """What the page does at its events, with gradio's values in and out.
+
+    Downloads are generators, since gradio copies a file to its own folder when it is yielded.
+    """
+
+    def __init__(self, colorizer: Colorizer, max_pixels: int, cache: Path) -> None:
+        self.colorizer = colorizer
+        self.max_pixels = max_pixels
+        self.cache = cache
+
+    def drop(
+        self,
+        paths: list[str] | None,
+        strength: float,
+        visit: Visit,
+        progress: gradio.Progress = gradio.Progress(),  # noqa: B008  (gradio fills it in)
+    ) -> tuple[Any, ...]:
+        """Take what is in the list of photos now."""
+        _remove_empty(self.cache)
+        paths = paths or []
+        if len(paths) > MAX_PHOTOS:
+            said = [f"{len(paths)} photos are too many at once; drop at most {MAX_PHOTOS}"]
+        else:
+            said = visit.drop(progress.tqdm(paths, unit="photos"), self.max_pixels)
+        names = visit.names()
+        return (
+            *self._show(strength, visit, said),
+            gradio.Dropdown(names, value=visit.chosen, visible=len(names) > 1),
+            gradio.Column(visible=bool(names)),
+            gradio.Button(visible=len(names) > 1),
+        )
+
+    def edit(self, strength: float, visit: Visit, event: gradio.EventData) -> tuple[Any, ...]:
+        """Change the photo's points."""
+        try:
+            visit.edit(event.change)
+            note = unfit_note(visit.require_photo())
+        except UserError as error:
+            note = str(error)
+        return self._show(strength, visit, [note] if note else [])
+
+    def choose(self, path: str, strength: float, visit: Visit) -> tuple[Any, ...]:
+        """Show another photo."""
+        visit.chosen = path
+        return self._show(strength, visit, [] if visit.photo else [NO_PHOTO])
+
+    def strengthen(self, strength: float, visit: Visit) -> tuple[Any, ...]:
+        """Show the photo in colors of another strength."""
+        return self._show(strength, visit, [])
+
+    def download(self, strength: float, visit: Visit) -> Iterator[tuple[str | None, list[str]]]:
+        """The photo that is shown, at full size."""
+        colorizer = self.colorizer.with_strength(strength)
+        yield from _file_of(lambda folder: write_photo(colorizer, visit.require_photo(), folder, self.max_pixels))
+
+    def download_all(self, strength: float, visit: Visit) -> Iterator[tuple[str | None, list[str]]]:
+        """All photos at full size."""
+        colorizer = self.colorizer.with_strength(strength)
+        yield from _file_of(lambda folder: write_all(colorizer, visit.photos.values(), folder, self.max_pixels))
+
+    def download_points(self, _: float, visit: Visit) -> Iterator[tuple[str | None, list[str]]]:
+        """The points file of the photo that is shown."""
+        yield from _file_of(lambda folder: write_photo_points(visit.require_photo(), folder))
+
+    def _show(self, strength: float, visit: Visit, said: list[str]) -> tuple[dict[str, Any], list[str], Visit]:
+        """What the editor shows, what is said below it, and the visitor's own."""
+        return view(self.colorizer.with_strength(strength), visit.photo), said, visit
+
+
+def _file_of(write: Callable[[Path], tuple[Path, list[str]]]) -> Iterator[tuple[str | None, list[str]]]:
+    """The file that is written into a folder, and what there is to say; gradio copies it before the folder goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        result: tuple[str | None, list[str]]
+        try:
+            path, said = write(Path(folder))
+            result = str(path), said
+        except UserError as error:
+            result = None, [str(error)]
+        yield result
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _remove_empty(folder: Path) -> None:
@@ -161,12 +215,3 @@ def _remove_empty(folder: Path) -> None:
                 path.rmdir()
             elif not path.stat().st_size:
                 path.unlink()
-
-
-def _import_gradio() -> Any:  # noqa: ANN401
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        import gradio
-    except ImportError:
-        raise UserError('the web page needs gradio: pip install -e ".[web]"') from None
-    return gradio
