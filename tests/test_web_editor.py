@@ -81,10 +81,23 @@ def test_of_a_tiff_with_16_bits_and_several_pages_the_first_is_edited(tmp_path):
     np.testing.assert_allclose(lightness_of(photo), rgb2lab(GRAY[..., None].repeat(3, axis=2))[..., 0], atol=0.1)
 
 
-def test_what_is_no_photo_is_named(tmp_path):
-    (tmp_path / "broken.jpg").write_bytes(b"no photo")
-    with pytest.raises(UserError, match=r"^broken\.jpg is not a photo"):
-        open_photo(tmp_path / "broken.jpg", LIMIT)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("broken.jpg", b"no photo"),
+        ("empty.png", b""),
+        ("camera.cr2", b"II*\0\x10\0\0\0CR\2\0" + bytes(64)),
+        ("film.mp4", b"\0\0\0\x18ftypisom" + bytes(64)),
+    ],
+)
+def test_what_is_no_photo_is_named(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"^{name}") as refused:
+        open_photo(tmp_path / name, LIMIT)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_photo_above_the_limit_is_named(tmp_path):
     Image.fromarray(GRAY).save(tmp_path / "large.png")
     with pytest.raises(UserError, match=r"^large\.png has .* million pixels"):
         open_photo(tmp_path / "large.png", 1000)

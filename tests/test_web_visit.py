@@ -17,7 +17,7 @@ from pix2pix.errors import UserError
 from pix2pix.hints import Point
 from pix2pix.inference import Colorizer
 from pix2pix.photofile.points import read_points
-from pix2pix.web.visit import Visit, view, write_all, write_photo, write_photo_points
+from pix2pix.web.visit import Visit, view, write_all, write_full_size, write_photo_points
 
 GRAY = data.camera()[::4, ::4]  # (128, 128)
 LIMIT = 10_000_000
@@ -178,7 +178,7 @@ def test_the_download_equals_what_the_command_line_writes(visit, weights, colori
     visit.edit({"do": "place", "x": 0.25, "y": 0.5, "color": "#d35400"})
     visit.edit({"do": "place", "x": 0.75, "y": 0.1, "color": "gray"})
     (tmp_path / "out").mkdir()
-    written, said = write_photo(colorizer.with_strength(1.3), visit.photo, tmp_path / "out", LIMIT)
+    written, said = write_full_size(colorizer.with_strength(1.3), visit.photo, tmp_path / "out", LIMIT)
     assert written.name == "scan-colorized.jpg" and said == []
     points = ("--point", "32,64,#d35400", "--point", "96,12,gray")
     options = ("--weights", weights, "--device", "cpu", "--strength", "1.3", "-o", tmp_path / "command.jpg")
@@ -195,9 +195,9 @@ def test_all_pages_of_a_tiff_are_in_the_download(tmp_path, colorizer):
     visit = Visit()
     visit.drop([str(tmp_path / "pages.tif")], LIMIT)
     (tmp_path / "out").mkdir()
-    plain = tifffile.imread(write_photo(colorizer, visit.photo, tmp_path / "out", LIMIT)[0])
+    plain = tifffile.imread(write_full_size(colorizer, visit.photo, tmp_path / "out", LIMIT)[0])
     visit.edit({"do": "place", "x": 0.5, "y": 0.1, "color": "#a04030"})
-    pointed = tifffile.imread(write_photo(colorizer, visit.photo, tmp_path / "out", LIMIT)[0])
+    pointed = tifffile.imread(write_full_size(colorizer, visit.photo, tmp_path / "out", LIMIT)[0])
     assert pointed.shape == (2, 128, 128, 3) and pointed.dtype == np.uint16
     assert (pointed[0] != plain[0]).any()
     np.testing.assert_array_equal(pointed[1], plain[1])
@@ -206,7 +206,7 @@ def test_all_pages_of_a_tiff_are_in_the_download(tmp_path, colorizer):
 def test_a_photo_that_was_removed_meanwhile_is_named(visit, colorizer, tmp_path):
     (tmp_path / "scan.jpg").unlink()
     with pytest.raises(UserError, match=r"scan\.jpg was removed an hour after it was dropped; drop it again"):
-        write_photo(colorizer, visit.photo, tmp_path, LIMIT)
+        write_full_size(colorizer, visit.photo, tmp_path, LIMIT)
 
 
 def test_all_photos_in_one_zip(tmp_path, colorizer):
@@ -236,4 +236,4 @@ def test_weights_without_points_colorize_as_before(visit, tmp_path):
     plain = Colorizer(save_tiny_weights(tmp_path / "plain.pt", hints=False), device="cpu")
     shown = view(plain, visit.photo)
     assert shown["takes_points"] is False and shown["color"].startswith("data:image/jpeg")
-    assert write_photo(plain, visit.photo, tmp_path, LIMIT)[0].is_file()
+    assert write_full_size(plain, visit.photo, tmp_path, LIMIT)[0].is_file()

@@ -16,8 +16,8 @@ from torch import Tensor
 from pix2pix.errors import UserError
 from pix2pix.hints import Point, reachable_color
 from pix2pix.inference import Colorizer, gray_photos
+from pix2pix.photofile.colorize import read_photo
 from pix2pix.photofile.points import check_points
-from pix2pix.photofile.read import read_pages
 
 PREVIEW = 1024  # pixels, the longer side of the small copy
 UNFIT = 5.0  # units of ab between the color asked for and the one that comes out, from which on the page says so
@@ -96,11 +96,8 @@ class Preview:
 
 
 def open_photo(path: Path, max_pixels: int) -> EditedPhoto:
-    """Read a photo file for editing. Raises UserError, naming the file, as `read_pages` does."""
-    try:
-        page = read_pages(path, path.name, max_pixels)[0]
-    except MemoryError:
-        raise UserError(f"{path.name} needs more memory than there is; drop a smaller copy") from None
+    """Read a photo file for editing. Raises UserError, naming the file, for what cannot be read."""
+    page = read_photo(path, name=path.name, max_pixels=max_pixels)[0]
     height, width = page.lightness.shape[-2:]
     scale = min(1.0, PREVIEW / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))

@@ -14,9 +14,8 @@ from typing import Any
 
 from pix2pix.errors import UserError
 from pix2pix.inference import Colorizer
-from pix2pix.photofile.colorize import SUFFIXES
 from pix2pix.web.editor import PALETTE, unfit_note
-from pix2pix.web.visit import NO_PHOTO, Visit, view, write_all, write_photo, write_photo_points
+from pix2pix.web.visit import NO_PHOTO, Visit, view, write_all, write_full_size, write_photo_points
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # gradio looks at it when it is imported
 try:
@@ -75,9 +74,8 @@ def build_page(colorizer: Colorizer, *, max_pixels: int, strength: float) -> gra
         with gradio.Row(elem_id="main"):
             with gradio.Column(scale=1, min_width=280, elem_id="side"):
                 with gradio.Column(elem_id="drop"):
-                    label = f"Photos, up to {MAX_PHOTOS} at once"
-                    types = list(SUFFIXES)
-                    photos = gradio.File(label=label, file_count="multiple", file_types=types, height=160)
+                    # Of any kind: what is no photo is told in a line.
+                    photos = gradio.File(label=f"Photos, up to {MAX_PHOTOS} at once", file_count="multiple", height=160)
                     chosen = gradio.Dropdown([], label="Photo", visible=False)
                 with gradio.Column(visible=False, elem_id="finish") as finish:
                     amount = gradio.Slider(0, 2, strength, step=0.1, label="Strength of color", elem_id="strength")
@@ -173,7 +171,7 @@ class Handlers:
     def download(self, strength: float, visit: Visit) -> Iterator[tuple[str | None, list[str]]]:
         """The photo that is shown, at full size."""
         colorizer = self.colorizer.with_strength(strength)
-        yield from _file_of(lambda folder: write_photo(colorizer, visit.require_photo(), folder, self.max_pixels))
+        yield from _file_of(lambda folder: write_full_size(colorizer, visit.require_photo(), folder, self.max_pixels))
 
     def download_all(self, strength: float, visit: Visit) -> Iterator[tuple[str | None, list[str]]]:
         """All photos at full size."""

@@ -121,7 +121,7 @@ def view(colorizer: Colorizer, photo: EditedPhoto | None) -> dict[str, Any]:
     }
 
 
-def write_photo(colorizer: Colorizer, photo: EditedPhoto, folder: Path, max_pixels: int) -> tuple[Path, list[str]]:
+def write_full_size(colorizer: Colorizer, photo: EditedPhoto, folder: Path, max_pixels: int) -> tuple[Path, list[str]]:
     """The photo at full size with its points, as the command line writes it: its file, and what there is to say."""
     if not photo.path.is_file():
         raise UserError(f"{photo.path.name} was removed an hour after it was dropped; drop it again")
@@ -140,7 +140,7 @@ def write_all(
     with zipfile.ZipFile(folder / "colorized.zip", "w") as archive:  # photos are compressed already
         for photo in photos:
             try:
-                written, notes = write_photo(colorizer, photo, folder, max_pixels)
+                written, notes = write_full_size(colorizer, photo, folder, max_pixels)
             except UserError as error:
                 said.append(str(error))
                 continue
