@@ -1,13 +1,15 @@
 import os
+import shutil
 import struct
 import tarfile
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from pix2pix.data.photos import find_photos, read_photo
+from pix2pix.decoding.opening import PHOTO_SUFFIXES
 from pix2pix.errors import UserError
 
 
@@ -101,3 +103,55 @@ def test_bad_sources_are_refused(tmp_path):
         find_photos([tmp_path / "nowhere"])
     with pytest.raises(UserError, match=r"notes\.txt is neither a folder"):
         find_photos([tmp_path / "notes.txt"])
+
+
+def test_one_list_of_suffixes_for_all(tmp_path, real_photos):
+    for suffix in PHOTO_SUFFIXES:
+        (tmp_path / f"a{suffix}").write_bytes(b"")
+        (tmp_path / f"B{suffix.upper()}").write_bytes(b"")
+    assert len(find_photos([tmp_path])) == 2 * len(PHOTO_SUFFIXES)
+    for suffix in (".jpg", ".jfif", ".jp2", ".avif", ".pgm", ".tif"):
+        skip = {".jp2": "jpg_2000", ".avif": "avif"}.get(suffix)
+        if skip is None or features.check(skip):
+            Image.fromarray(real_photos[0][..., 0]).save(tmp_path / f"a{suffix}")
+            assert read_photo(tmp_path / f"a{suffix}").size == (128, 96)
+
+
+def test_folders_that_cannot_be_read_are_named(photo_folder, monkeypatch):
+    list_folder = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("inner"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # since root may read any folder
+    unreadable = []
+    assert len(find_photos([photo_folder], unreadable=unreadable)) == 6
+    assert unreadable == [f"cannot read the folder {photo_folder / 'inner'}: Permission denied"]
+    with pytest.raises(UserError, match=r"cannot read the folder .*inner: Permission denied; change its permissions"):
+        find_photos([photo_folder])
+
+
+def test_links_to_folders_are_followed_once(photo_folder, tmp_path):
+    shutil.move(photo_folder / "inner", tmp_path / "elsewhere")
+    for name in ("a link", "the same again"):
+        (photo_folder / name).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(photo_folder)
+    names = [photo.name for photo in find_photos([photo_folder])]
+    assert len(names) == 12 and "a link/00.jpg" in names and not any("again" in name for name in names)
+
+
+def test_photos_without_a_suffix_are_found_by_how_they_begin(photo_folder, tmp_path):
+    (photo_folder / "01.png").rename(photo_folder / "DSC1931")
+    (photo_folder / "Makefile").write_text("all:")
+    (photo_folder / "inner" / ".hidden").write_bytes((photo_folder / "DSC1931").read_bytes())
+    os.mkfifo(photo_folder / "pipe")
+    photos = find_photos([photo_folder])
+    assert len(photos) == 12 and read_photo(photos[-2]).size == (128, 96)
+    assert "DSC1931" in [photo.name for photo in photos]
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        tar.add(photo_folder, arcname=".")
+    assert {photo.name.removeprefix("./") for photo in find_photos([tmp_path / "photos.tar"])} == {
+        photo.name for photo in photos
+    }
