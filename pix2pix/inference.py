@@ -50,7 +50,7 @@ def predict_small_ab(
         small = F.interpolate(lightness, view, mode="bilinear", align_corners=False, antialias=True).to(device)
         pair = [torch.cat((small, small.flip(3)))]
         if hints is not None:
-            asked = _asked_of_network(resize_hints(hints.to(device), view), strength)
+            asked = asked_of_network(resize_hints(hints.to(device), view), strength)
             pair.append(torch.cat((asked, asked.flip(3))))
         ab, mirrored = generator(*pair).chunk(2)
         total = total + F.interpolate(ab + mirrored.flip(3), large, mode="bicubic", align_corners=False)
@@ -65,7 +65,7 @@ def larger(size: tuple[int, int]) -> tuple[int, int]:
     return round(LARGER * size[0]), round(LARGER * size[1])
 
 
-def _asked_of_network(hints: Tensor, strength: float) -> Tensor:
+def asked_of_network(hints: Tensor, strength: float) -> Tensor:
     """The hints that give those asked for once all colors are multiplied by `strength`."""
     asked = (hints[:, :2] / max(strength, WEAKEST)).clamp(-1, 1)
     return torch.cat((asked, hints[:, 2:]), dim=1)

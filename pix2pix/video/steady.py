@@ -1,0 +1,128 @@
+"""Colors that do not flicker: predicted for some frames, mixed between them, and averaged over time.
+
+No motion is estimated. What is steady in a film are places whose L does not change: there the colors of all frames are
+averaged. Where L changes something moved, and the newest prediction counts. After a cut everything starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pix2pix.hints import Point
+
+LONGEST_GAP = 4  # frames from one prediction to the next, at most
+MOVED = 5.0  # the mean change of L since the last prediction that asks for another one
+CLOSE = 4.0  # the change of L at which a frame's place has little of a neighboring prediction's color
+SAME = 6.0  # the change of L at which little of a place's older colors is kept
+MEMORY = 0.85  # the share of older colors where nothing changes
+CUT_CORRELATION, CUT_CHANGE = 0.4, 4.0  # a frame less like the one before it, and as much changed, is a new shot
+BLUR = 5  # pixels: grain is no change
+
+# L (1, 1, h, w) of a frame, the points that begin at it, and whether a shot does: gives ab (1, 2, h, w)
+Predict = Callable[[Tensor, Sequence[Point], bool], Tensor]
+Seen = tuple[Tensor, Sequence[Point]]
+
+
+class Frame(NamedTuple):
+    """What colors depend on: L, L without grain and changes of exposure in units of Lab, the points that begin here."""
+
+    lightness: Tensor
+    calm: Tensor
+    points: Sequence[Point]
+    cut: bool
+
+
+def each_alone(frames: Iterable[Seen], predict: Predict) -> Iterator[Tensor]:
+    """Every frame's own prediction, to compare with."""
+    for number, (lightness, points) in enumerate(frames):
+        yield predict(lightness, points, number == 0)
+
+
+def steady_colors(frames: Iterable[Seen], predict: Predict) -> Iterator[Tensor]:
+    """Each frame's L (1, 1, h, w) in [-1, 1], and the points that begin at it, to its ab (1, 2, h, w).
+
+    The results come in the order of the frames, up to LONGEST_GAP frames later. A frame where points begin starts anew,
+    as after a cut, so that they are seen at once.
+    """
+    average = Average()
+    waiting: list[Frame] = []
+    key: tuple[Frame, Tensor] | None = None
+    last: Tensor | None = None
+
+    def settle() -> Iterator[Tensor]:
+        """Predict the last of the waiting frames, and mix the colors of those before it."""
+        nonlocal key
+        if not waiting:
+            return
+        newest = waiting[-1]
+        ab = predict(newest.lightness, newest.points, newest.cut)
+        for number, frame in enumerate(waiting[:-1], start=1):
+            assert key is not None
+            yield average(frame.calm, mix(frame.calm, (key[0].calm, key[1]), (newest.calm, ab), number / len(waiting)))
+        yield average(newest.calm, ab)
+        key = newest, ab
+        waiting.clear()
+
+    for lightness, points in frames:
+        calm = calm_lightness(lightness)
+        cut = last is None or is_cut(last, calm)
+        if cut or points:
+            yield from settle()
+            key = None
+            average = Average()
+        waiting.append(Frame(lightness, calm, points, cut))
+        if key is None or len(waiting) >= LONGEST_GAP or _change(key[0].calm, calm) > MOVED:
+            yield from settle()
+        last = calm
+    yield from settle()
+
+
+def calm_lightness(lightness: Tensor) -> Tensor:
+    """L (1, 1, h, w) in [-1, 1] as units of Lab, less its mean, without grain."""
+    edge = BLUR // 2
+    padded = F.pad(50 * lightness, (edge, edge, edge, edge), mode="replicate")
+    blurred = F.avg_pool2d(padded, BLUR, stride=1)
+    return blurred - blurred.mean()
+
+
+def is_cut(before: Tensor, after: Tensor) -> bool:
+    """Whether two frames that follow each other, by their calm L, show different things."""
+    correlation = (before * after).mean() / (before.square().mean() * after.square().mean()).sqrt().clamp(min=1e-6)
+    return bool(correlation < CUT_CORRELATION) and _change(before, after) > CUT_CHANGE
+
+
+def _change(before: Tensor, after: Tensor) -> float:
+    return float((after - before).abs().mean())
+
+
+def mix(calm: Tensor, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], place: float) -> Tensor:
+    """The colors of a frame at `place` in (0, 1) between two predicted ones, given as their calm L and ab.
+
+    At each pixel the nearer one counts more, and the one whose L is more alike.
+    """
+    weights = [
+        share * (torch.exp(-(((calm - other) / CLOSE) ** 2)) + 1e-3)
+        for share, other in ((1 - place, before[0]), (place, after[0]))
+    ]
+    return (weights[0] * before[1] + weights[1] * after[1]) / (weights[0] + weights[1])
+
+
+class Average:
+    """The running mean of ab over time, forgotten where L changes."""
+
+    def __init__(self) -> None:
+        self.calm: Tensor | None = None
+        self.ab: Tensor | None = None
+
+    def __call__(self, calm: Tensor, ab: Tensor) -> Tensor:
+        """The next frame's calm L (1, 1, h, w) and ab (1, 2, h, w) to its averaged ab."""
+        if self.calm is not None and self.ab is not None:
+            kept = MEMORY * torch.exp(-(((calm - self.calm) / SAME) ** 2))
+            ab = torch.lerp(ab, self.ab, kept)
+        self.calm, self.ab = calm, ab
+        return ab
