@@ -7,6 +7,7 @@
 %(prog)s photo.jpg --point 412,230,#c0392b --point 90,300,navy     # these colors at these pixels
 %(prog)s photo.jpg --weights runs/002-gan --strength 1.3 --compare
 torchrun --nproc_per_node=2 colorize.py scans/ -o color/    # the photos shared out to two processes
+%(prog)s film.mp4 --crf 14             # films too, with their sound: writes film-colorized.mp4
 %(prog)s --serve                       # a page in the browser to drop photos on, at http://127.0.0.1:7860
 
 A file scan.points.json beside scan.jpg holds points of color for it, and is used without a flag:
@@ -33,11 +34,14 @@ from pix2pix.errors import UserError, run_script
 from pix2pix.hints import Point
 from pix2pix.inference import Colorizer
 from pix2pix.photofile.colorize import COLORIZED, COMPARED, colorize_file
+from pix2pix.photofile.films import is_film
 from pix2pix.photofile.folder import Results, colorize_files
 from pix2pix.photofile.outcomes import Outcomes
 from pix2pix.photofile.points import parse_point, points_beside, read_points
 from pix2pix.photofile.read import MAX_PIXELS, format_of
 from pix2pix.photofile.tasks import STREAM, Task, plan_tasks
+from pix2pix.video.colorize import colorize_films
+from pix2pix.video.writing import Encoder
 
 # What standard output gets for a photo from standard input: the same format, or else PNG.
 STREAM_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp"}
@@ -65,6 +69,9 @@ def parse_args() -> argparse.Namespace:
     add("--overwrite", action="store_true", help="replace colorized photos that are already there")
     add("--json", action="store_true", help="print one line of JSON for each photo, for programs")
     add("--max-pixels", type=float, default=MAX_PIXELS / 1e6, metavar="MILLIONS", help="refuse larger photos")
+    add("--codec", help="of films: an encoder of FFmpeg, as libx265 or libvpx-vp9 (default: libx264)")
+    add("--crf", type=float, help="of films: the encoder's quality, lower is better (default: 16 with libx264, "
+        "near-transparent)")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
     add("--serve", action="store_true", help="a page in the browser instead, to drop photos on")
@@ -81,6 +88,8 @@ def parse_args() -> argparse.Namespace:
         parser.error("--size must be between 32 and 4096")
     if not 0 < args.max_pixels < math.inf:
         parser.error("--max-pixels must be above 0, and a number")
+    if args.crf is not None and not 0 <= args.crf <= 63:
+        parser.error("--crf must be between 0 and 63")
     if STREAM in args.photos and (len(args.photos) > 1 or args.json):
         parser.error("- is a single photo from standard input: name no others with it, and no --json")
     return args
@@ -121,6 +130,8 @@ def main() -> int:
     points = AskedPoints.of(args)
     outcomes = Outcomes(as_json=args.json)
     plan = plan_tasks(args.photos, args.output, COMPARED if args.compare else COLORIZED)
+    if (args.codec or args.crf is not None) and not any(is_film(task.source) for task in plan.tasks):
+        raise UserError("--codec and --crf are for films, and none is named")
     if world.is_main:
         for source, reason in plan.failed:
             outcomes.add(source, None, "failed", reason)
@@ -166,7 +177,9 @@ def colorize(tasks: list[Task], points: AskedPoints, args: argparse.Namespace, w
     if tasks[0].source == STREAM:
         yield tasks[0], colorize_stream(colorizer, tasks[0].target, points=points.given, **options)
     else:
-        yield from colorize_files(colorizer, tasks, points, **options)
+        photos, films = ([task for task in tasks if is_film(task.source) is kind] for kind in (False, True))
+        yield from colorize_files(colorizer, photos, points, **options)
+        yield from colorize_films(colorizer, films, points, encoder=Encoder(args.codec, args.crf), **options)
 
 
 def colorize_stream(colorizer: Colorizer, target: Path, **options: Any) -> list[str]:  # noqa: ANN401

@@ -18,6 +18,7 @@ from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import replacing
 from pix2pix.hints import Point
 from pix2pix.inference import STRIP, Colorizer
+from pix2pix.photofile.films import added_suffix, is_film
 from pix2pix.photofile.points import check_points
 from pix2pix.photofile.read import MAX_PIXELS, Page, read_pages
 from pix2pix.photofile.write import holds_16_bits, write_pages
@@ -107,9 +108,9 @@ def write_photo(pages: list[Page], pictures: Iterable[np.ndarray], target: Path,
 
 
 def target_of(source: Path, name: Path, output: Path | None, added: str = COLORIZED) -> Path:
-    """Beside the photo as NAME-colorized, or under the folder `output` with the photo's own name."""
+    """Beside the photo as NAME-colorized, or under the folder `output` with the photo's own name; films as well."""
     kept = name.suffix.lower() in SUFFIXES and name.suffix.lower() != ".gif"  # a GIF has too few colors
-    suffix = "" if kept else ".png"
+    suffix = added_suffix(name) if is_film(name) else "" if kept else ".png"
     if output is None:
         return source.with_name(f"{source.stem}{added}{source.suffix}{suffix}")
     return output / f"{name}{suffix}"

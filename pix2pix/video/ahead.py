@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
@@ -40,7 +40,7 @@ def ahead(items: Iterable[Item], depth: int) -> Iterator[Iterator[Item]]:
         else:
             put((_END, None))
 
-    def take() -> Iterator[Item]:
+    def take() -> Generator[Item, None, None]:
         while True:
             item, error = ready.get()
             if error is not None:

@@ -5,37 +5,34 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import replacing
 from pix2pix.hints import Point
-from pix2pix.inference import Colorizer, larger
+from pix2pix.inference import Colorizer
+from pix2pix.photofile.films import FILM_SUFFIXES
+from pix2pix.photofile.folder import Results
 from pix2pix.photofile.read import MAX_PIXELS
+from pix2pix.photofile.tasks import Task
 from pix2pix.video.ahead import ahead
 from pix2pix.video.canvas import Canvas, beside_gray, choose_format
-from pix2pix.video.planes import Coding, chroma_of, fill_chroma, luma_of, small_lightness
-from pix2pix.video.points import ActivePoints, Schedule, check_film_points
-from pix2pix.video.predict import predict_frame
-from pix2pix.video.reading import Film, open_film
-from pix2pix.video.steady import Predict, Seen, steady_colors
+from pix2pix.video.planes import fill_chroma, luma_of
+from pix2pix.video.reading import open_film
+from pix2pix.video.steady import steady_colors
+from pix2pix.video.view import Colored, Colors, View
 from pix2pix.video.writing import Encoder, Writer
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame
+    from av import Packet
 
 AHEAD = 8  # frames that wait between two of the threads that decode, predict and encode
 STOPPED = 600  # seconds after which an unfinished film that nothing was added to is one of a stopped run
-
-Colors = Callable[[Iterable[Seen], Predict], Iterator[Tensor]]
 
 
 def colorize_film(
@@ -57,6 +54,10 @@ def colorize_film(
     then leaves no `target`, or the one that was there. A run that is stopped leaves nothing: the next starts anew.
     """
     encoder = encoder or Encoder()
+    if target.suffix.lower() not in FILM_SUFFIXES:
+        raise UserError(
+            f"films cannot be written as {target.suffix or 'files without a suffix'}; use .mp4, .mov or .mkv"
+        )
     started = time.perf_counter()
     film = open_film(source, name, max_pixels)
     with closing(film.container):
@@ -81,6 +82,38 @@ def colorize_film(
     return [*notes, *film.notes, *view.notes, *written, f"{count} frames, {count / seconds:.1f} a second"]
 
 
+def colorize_films(
+    colorizer: Colorizer,
+    tasks: Iterable[Task],
+    points_of: Callable[[Task], tuple[Sequence[Point], list[str]]],
+    *,
+    encoder: Encoder,
+    max_pixels: int,
+    compare: bool,
+) -> Results:
+    """Colorize films one after the other; gives each task with what the user should know, or with why it failed.
+
+    `points_of` gives a task's points and what to say of them, or raises UserError.
+    """
+    for task in tasks:
+        result: list[str] | UserError
+        try:
+            points, notes = points_of(task)
+            result = notes + colorize_film(
+                colorizer,
+                task.source,
+                task.target,
+                name=str(task.source),
+                max_pixels=max_pixels,
+                compare=compare,
+                points=points,
+                encoder=encoder,
+            )
+        except UserError as error:
+            result = error
+        yield task, result
+
+
 def remove_unfinished(target: Path) -> list[str]:
     """Remove what a run that was killed has left of `target`, and say so."""
     pattern = re.compile(rf"\.{re.escape(target.stem)}-[0-9a-f]{{8}}{re.escape(target.suffix)}")
@@ -91,89 +124,6 @@ def remove_unfinished(target: Path) -> list[str]:
     return ["a stopped run's unfinished film was removed and begun anew"] if left else []
 
 
-class Waiting(NamedTuple):
-    """A frame whose colors are not known yet."""
-
-    frame: VideoFrame
-    coding: Coding
-    lightness: Tensor
-
-
-class View:
-    """How the network sees a film: upright, in the shape that players show it, at its working size."""
-
-    def __init__(self, colorizer: Colorizer, film: Film, canvas: Canvas, points: Sequence[Point]) -> None:
-        """Raises UserError for points outside the frames, and with weights that take none."""
-        self.colorizer, self.film, self.canvas = colorizer, film, canvas
-        first = film.first
-        self.turns = round(first.rotation / 90) % 4
-        stretch = float(film.stream.sample_aspect_ratio or 1)
-        height, width, shown_width = first.height, first.width, first.width * stretch
-        if self.turns % 2:
-            self.upright, shown = (width, height), (shown_width, height)
-        else:
-            self.upright, shown = (height, width), (height, shown_width)
-        self.size = colorizer.working_size(max(round(shown[0]), 1), max(round(shown[1]), 1))
-        self.points = points
-        if points:
-            if not colorizer.takes_points:
-                raise UserError(f"{film.name} has points, but {colorizer.weights} takes none; give other weights")
-            check_film_points(points, film, self.upright[1], self.upright[0])
-        self.schedule = Schedule(points)
-        self.active = ActivePoints(self.upright[1], self.upright[0])
-
-    @property
-    def notes(self) -> list[str]:
-        return [*self.canvas.notes, *self.schedule.notes]
-
-    def colorized(
-        self, items: Iterable[Packet | VideoFrame], colors: Colors
-    ) -> Iterator[tuple[VideoFrame, Coding, Tensor] | Packet]:
-        """Frames to write, with the coding of their planes and small Cb and Cr (1, 2, h, w), and packets between."""
-        import av
-
-        waiting: deque[Waiting | Packet] = deque()
-
-        def seen() -> Iterator[Seen]:
-            number = 0
-            for item in items:
-                if not isinstance(item, av.VideoFrame):
-                    waiting.append(item)
-                    continue
-                frame, coding = self.canvas(item)
-                lightness = torch.rot90(
-                    small_lightness(luma_of(frame, coding), self._turned(self.seen_size)), self.turns, (2, 3)
-                )
-                waiting.append(Waiting(frame, coding, lightness))
-                yield lightness, self.schedule.begin(number, self._seconds(frame))
-                number += 1
-
-        for ab in colors(seen(), self.predict):
-            while not isinstance(waiting[0], Waiting):
-                yield waiting.popleft()
-            frame, coding, lightness = waiting.popleft()
-            yield frame, coding, torch.rot90(chroma_of(lightness, ab, coding), -self.turns, (2, 3))
-        while waiting:
-            yield waiting.popleft()
-
-    def predict(self, lightness: Tensor, begun: Sequence[Point], cut: bool) -> Tensor:
-        """The network's ab for a frame, with the points that count there."""
-        points = self.active(lightness, begun, cut) if self.points else ()
-        return predict_frame(self.colorizer, lightness, self.size, points, self.upright)
-
-    @property
-    def seen_size(self) -> tuple[int, int]:
-        return larger(self.size)
-
-    def _turned(self, size: tuple[int, int]) -> tuple[int, int]:
-        """An upright (height, width) as it is in the planes."""
-        return size[::-1] if self.turns % 2 else size
-
-    def _seconds(self, frame: VideoFrame) -> float:
-        """A frame's time since the film's first."""
-        return float((frame.pts - self.film.first.pts) * self.film.stream.time_base)
-
-
 def _write(
     view: View, temporary: Path, target: Path, encoder: Encoder, colors: Colors, *, compare: bool, shown: bool
 ) -> tuple[int, list[str]]:
@@ -182,28 +132,33 @@ def _write(
     Decoding, the network, and filling chroma and encoding, go on at the same time, in three threads.
     """
     film = view.film
-    count, writer = 0, None
+    count = 0
+    writer: Writer | None = None
     progress = tqdm(total=film.frame_count, unit="frame", desc=film.name, leave=False, disable=None if shown else True)
     with progress, ahead(film.items, AHEAD) as decoded, ahead(view.colorized(decoded, colors), AHEAD) as colorized:
-        early: list[Packet] = []
+        early: list[Packet] = []  # those before the first frame
         try:
             for item in colorized:
-                if not isinstance(item, tuple):
-                    early.append(item) if writer is None else writer.write(item)
+                if not isinstance(item, Colored):
+                    if writer:
+                        writer.write(item)
+                    else:
+                        early.append(item)
                     continue
-                frame, coding, chroma = item
-                fill_chroma(frame, chroma, luma_of(frame, coding), coding)
-                frame = beside_gray(frame, coding) if compare else frame
-                if writer is None:
-                    writer = Writer(temporary, target, film, encoder, frame, coding)
+                frame = item.frame
+                fill_chroma(frame, item.chroma, luma_of(frame, item.coding), item.coding)
+                if compare:
+                    frame = beside_gray(frame, item.coding)
+                if not writer:
+                    writer = Writer(temporary, target, film, encoder, frame, item.coding)
                     for packet in early:
                         writer.write(packet)
                 writer.write(frame)
                 count += 1
                 progress.update()
-            assert writer is not None
+            assert writer
             writer.finish()
         finally:
-            if writer is not None:
+            if writer:
                 writer.abandon()
     return count, writer.notes

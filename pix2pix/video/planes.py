@@ -60,7 +60,7 @@ class Coding:
 
 def plane_array(plane: VideoPlane, coding: Coding) -> np.ndarray:
     """A plane (rows, columns) of 8 or 16 bits a number, without copying it."""
-    rows = np.frombuffer(plane, coding.kind)
+    rows: np.ndarray = np.frombuffer(memoryview(plane), coding.kind)
     rows = rows[: plane.height * plane.line_size // rows.itemsize].reshape(plane.height, -1)
     return rows[:, : plane.width]
 

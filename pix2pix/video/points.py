@@ -39,9 +39,9 @@ def _begins(point: Point, number: int, seconds: float) -> bool:
     return point.time is None or seconds >= point.time - EARLY
 
 
-def check_film_points(points: Sequence[Point], film: Film, width: int, height: int) -> None:
-    """Raises UserError for points outside the frames, `width` x `height` pixels upright, or after the film's end."""
-    check_points(points, width, height, film.name)
+def check_film_points(points: Sequence[Point], film: Film, upright: tuple[int, int]) -> None:
+    """Raises UserError for points outside the upright frames of (height, width) pixels, or after the film's end."""
+    check_points(points, upright[1], upright[0], film.name)
     for point in points:
         if point.frame is not None and film.stream.frames and point.frame >= film.stream.frames:
             raise UserError(
@@ -62,8 +62,8 @@ class Held:
 class ActivePoints:
     """The points that count at a frame: of its shot, and with the L under them hardly changed since they began."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
+    def __init__(self, upright: tuple[int, int]) -> None:
+        self.height, self.width = upright
         self.held: list[Held] = []
 
     def __call__(self, lightness: Tensor, begun: Sequence[Point], cut: bool) -> list[Point]:

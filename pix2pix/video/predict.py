@@ -24,7 +24,7 @@ def predict_frame(
     large = lightness.to(colorizer.device)
     small = F.interpolate(large, size, mode="bilinear", align_corners=False, antialias=True)
     if points:
-        hints = hint_planes(points, frame_size, large.shape[-2:]).to(colorizer.device)
+        hints = hint_planes(points, frame_size, (large.shape[2], large.shape[3])).to(colorizer.device)
         asked = asked_of_network(hints, colorizer.strength)
         plain = colorizer.generator(small, resize_hints(asked, size))
         mirrored = colorizer.generator(large.flip(3), asked.flip(3))

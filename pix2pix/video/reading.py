@@ -15,6 +15,7 @@ from pix2pix.files import refuse_special
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
     from av.container import InputContainer
+    from av.stream import Stream
 
 MISSING = 1.0  # seconds, and a fiftieth of the film: what may be missing at its end before it counts as cut off
 BROKEN_PACKETS = 100  # in a row, before reading ends
@@ -51,6 +52,11 @@ class Film:
         if self.stream.duration and self.stream.time_base:
             return float(self.stream.duration * self.stream.time_base)
         return self.container.duration / 1e6 if self.container.duration else None
+
+    def seconds_to(self, frame: VideoFrame) -> float:
+        """A frame's time since the first one."""
+        assert frame.pts is not None and self.first.pts is not None and self.stream.time_base is not None
+        return float((frame.pts - self.first.pts) * self.stream.time_base)
 
     @property
     def frame_count(self) -> int | None:
@@ -104,7 +110,7 @@ def _begin(container: InputContainer, name: str, max_pixels: int) -> Film:
     raise UserError(f"{name} has no frame that can be read")
 
 
-def is_picture(stream: VideoStream) -> bool:
+def is_picture(stream: Stream) -> bool:
     """Whether a video stream is a single picture, the cover of an album, or cannot be decoded."""
     import av
 

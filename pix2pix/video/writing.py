@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,23 +35,23 @@ MUXERS = {".m4v": "mp4", ".divx": "avi"}  # where FFmpeg takes a suffix for anot
 
 @dataclass(frozen=True)
 class Encoder:
-    """FFmpeg's name of an encoder, and its crf; None is near-transparent."""
+    """FFmpeg's name of an encoder, and its crf; None for H.264 and for near-transparent."""
 
-    codec: str = "libx264"
+    asked: str | None = None
     crf: float | None = None
+
+    @property
+    def codec(self) -> str:
+        return self.asked or "libx264"
 
     def options(self) -> dict[str, str]:
         """FFmpeg's private options. Raises UserError for a crf where the encoder has none."""
-        import av
-
-        known = {option.name for option in av.CodecContext.create(self.codec, "w").supported_options.private}
-        options = dict(SPEED.get(self.codec, {}))
-        scale = next((name for name in ("crf", "cq") if name in known), None)
-        if scale is None and self.crf is not None:
-            raise UserError(f"{self.codec} has no crf; leave --crf out")
-        if scale:
-            options[scale] = CRF.get(self.codec, "18") if self.crf is None else f"{self.crf:g}"
-        return options
+        scale = "crf" if self.codec in CRF else "cq" if self.codec.endswith("_nvenc") else None
+        if scale is None:
+            if self.crf is not None:
+                raise UserError(f"--crf is for {', '.join(CRF)} and nvenc's encoders, not for {self.codec}; leave it out")
+            return {}
+        return SPEED.get(self.codec, {}) | {scale: CRF.get(self.codec, "18") if self.crf is None else f"{self.crf:g}"}
 
 
 class Writer:
@@ -85,6 +85,7 @@ class Writer:
 
     def _add_video(self, film: Film, first: VideoFrame, coding: Coding) -> VideoStream:
         """The stream of the colorized frames, with the film's time base, shape of pixels and color tags."""
+        import av
         from av.codec.context import Flags
 
         codec, size = self.encoder.codec, (first.width, first.height)
@@ -96,6 +97,7 @@ class Writer:
         except ValueError:
             suffix = self.target.suffix
             raise UserError(f"{suffix} cannot hold what {codec} makes; write .mkv, or choose another --codec") from None
+        assert isinstance(stream, av.VideoStream) and film.stream.time_base
         context = stream.codec_context
         context.width, context.height = size
         context.pix_fmt = first.format.name
@@ -124,7 +126,7 @@ class Writer:
         elif chapters:
             self.notes.append(f"its {len(chapters)} chapters are left out: {self.target.suffix} cannot hold them")
         describe_stream(self.video, film.stream)
-        matrix = film.first.side_data.get("DISPLAYMATRIX")
+        matrix: Any = film.first.side_data.get("DISPLAYMATRIX")
         if matrix is not None:
             self.video.set_display_matrix(np.frombuffer(matrix, np.int32).tolist())
 
