@@ -49,7 +49,9 @@ class Encoder:
         scale = "crf" if self.codec in CRF else "cq" if self.codec.endswith("_nvenc") else None
         if scale is None:
             if self.crf is not None:
-                raise UserError(f"--crf is for {', '.join(CRF)} and nvenc's encoders, not for {self.codec}; leave it out")
+                raise UserError(
+                    f"--crf is for {', '.join(CRF)} and nvenc's encoders, not for {self.codec}; leave it out"
+                )
             return {}
         return SPEED.get(self.codec, {}) | {scale: CRF.get(self.codec, "18") if self.crf is None else f"{self.crf:g}"}
 
