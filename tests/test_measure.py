@@ -42,7 +42,8 @@ def measured(image):
 def test_the_library_measures_as_the_command_does(photo, format):
     skip_without(format)
     icc, _ = matrix_profile(ADOBE_RGB, 2.2)
-    content = saved(photo, format, **({"icc_profile": icc} if format in ("PNG", "JPEG", "TIFF", "WEBP", "AVIF") else {}))
+    options = {"icc_profile": icc} if format in ("PNG", "JPEG", "TIFF", "WEBP", "AVIF") else {}
+    content = saved(photo, format, **options)
     for decode_first in (False, True):
         with Image.open(io.BytesIO(content)) as image:
             if decode_first:
@@ -148,7 +149,8 @@ def test_gray_profiles_in_training(photo, tmp_path):
 def test_threads_share_the_readers(photo, deep_photo):
     icc, _ = matrix_profile(DISPLAY_P3, 2.2)
     contents = [
-        saved(photo, "PNG", icc_profile=icc), saved(photo, "JPEG"), png(deep_photo, 2), tiff(deep_photo, photometric="rgb"),
+        saved(photo, "PNG", icc_profile=icc), saved(photo, "JPEG"), png(deep_photo, 2),
+        tiff(deep_photo, photometric="rgb"),
         SIGNATURE + png(photo, 2, chunk(b"gAMA", (100_000).to_bytes(4, "big")))[8:],
     ]  # fmt: skip
     alone = [lightness(read(content)) for content in contents]

@@ -65,7 +65,7 @@ def profile_of_gamma(gamma: float | None, chromaticities: tuple[float, ...] | No
         curve = (1 / gamma,)
     if chromaticities is not None and len(chromaticities) == 8:
         white, *colors = zip(chromaticities[::2], chromaticities[1::2], strict=True)
-        primaries = (*colors, white)
+        primaries = (colors[0], colors[1], colors[2], white)
     near = all(
         abs(one - other) < 0.002
         for found, known in zip(primaries, SRGB_PRIMARIES, strict=True)

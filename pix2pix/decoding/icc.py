@@ -25,6 +25,7 @@ FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE | Imag
 TOLERANCE = 0.1  # of L*, for a profile to count as a sum of its channels' curves
 KNEE = 216 / 24389  # of the luminance: L* is a straight line below it
 Transform = ImageCms.ImageCmsTransform
+Profile = ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile
 
 
 class Lightness:
@@ -34,7 +35,8 @@ class Lightness:
     """
 
     def __init__(self, kind: str, icc: bytes | None = None) -> None:
-        self.kind, self._transform = kind, None
+        self.kind = kind
+        self._transform: Transform | None = None
         if kind == "LAB":
             self._use_tables(_luminance(np.linspace(0, 100, 65536))[None])
         elif icc is None:
@@ -44,9 +46,9 @@ class Lightness:
 
     def __call__(self, pixels: np.ndarray) -> Tensor:
         """uint8 or uint16 (H, W) or (H, W, channels) to float32 (H, W), L*/50 - 1 in [-1, 1]."""
-        if self._transform:
+        if self._transform is not None:
             pixels = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-            return torch.from_numpy(self._measure(pixels).clip(0, 100)).div_(50).sub_(1)
+            return torch.from_numpy(self._measure(pixels, self._transform).clip(0, 100)).div_(50).sub_(1)
         if self.kind == "CMYK":
             pixels = cmyk_to_rgb(pixels)
         elif self.kind == "LAB":
@@ -76,33 +78,35 @@ class Lightness:
         self._gray_as_rgb = self.kind == "L" and space == "RGB"
         target = ImageCms.ImageCmsProfile(io.BytesIO(lightness_profile()))
         mode = "L" if space == "GRAY" else space
-        self._transform = _transform(profile, target, mode, "I;16", FLAGS)
+        transform = _transform(profile, target, mode, "I;16", FLAGS)
         count = len(self.kind)
         ends = NEUTRAL_AXIS if self.kind == "CMYK" else ((0,) * count, (255,) * count)
-        black, white = self._measure(np.array([ends], dtype=np.uint8).reshape(1, 2, *[count] * (count > 1)))[0]
+        neutral = np.array([ends], dtype=np.uint8).reshape(1, 2, *[count] * (count > 1))
+        black, white = self._measure(neutral, transform)[0]
         if white < black + 10:
             raise ValueError("is damaged (it makes white as dark as black)")
         if self.kind == "CMYK":
+            self._transform = transform
             return
         ramps = np.zeros((count, 256, count), dtype=np.uint8)
         ramps[range(count), :, range(count)] = np.arange(256)
-        curves = _luminance(self._measure(ramps if count > 1 else ramps[..., 0]))
+        curves = _luminance(self._measure(ramps if count > 1 else ramps[..., 0], transform))
         curves[1:] -= _luminance(black)  # black's own luminance is counted once
         if count > 1:
             tried = np.random.default_rng(0).integers(0, 256, (1, 2048, count), dtype=np.uint8)
             added = sum(curve[tried[..., channel]] for channel, curve in enumerate(curves))
             found = 50 * (_scaled_lightness(torch.from_numpy(added)).numpy() + 1)
-            if np.abs(found - self._measure(tried)).max() > TOLERANCE:
+            if np.abs(found - self._measure(tried, transform)).max() > TOLERANCE:
+                self._transform = transform
                 return
         levels = np.arange(65536) / 257
         self._use_tables(np.stack([np.interp(levels, np.arange(256), curve) for curve in curves]))
-        self._transform = None
 
-    def _measure(self, pixels: np.ndarray) -> np.ndarray:
+    def _measure(self, pixels: np.ndarray, transform: Transform) -> np.ndarray:
         """uint8 (H, W) or (H, W, channels) through the profile to float32 (H, W), L* in [0, 100]."""
         if self._gray_as_rgb:
             pixels = np.repeat(pixels[..., None], 3, axis=-1)
-        result = np.asarray(ImageCms.applyTransform(_as_image(pixels), self._transform))
+        result = np.asarray(ImageCms.applyTransform(_as_image(pixels), transform))
         return result * np.float32(100 / np.iinfo(result.dtype).max)
 
 
@@ -114,7 +118,8 @@ class SRGB:
     """
 
     def __init__(self, kind: str, icc: bytes | None = None) -> None:
-        self.kind, self._transform, self._gray_as_rgb = kind, None, False
+        self.kind, self._gray_as_rgb = kind, False
+        self._transform: Transform | None = None
         if kind == "LAB":
             lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
             self._transform = _transform(lab, srgb, "LAB", "RGB", ImageCms.Flags.NOCACHE)
@@ -171,7 +176,7 @@ def _open_profile(kind: str, icc: bytes) -> tuple[ImageCms.ImageCmsProfile, str]
     return profile, space
 
 
-def _transform(source: object, target: object, mode: str, target_mode: str, flags: ImageCms.Flags) -> Transform:
+def _transform(source: Profile, target: Profile, mode: str, target_mode: str, flags: ImageCms.Flags) -> Transform:
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
     try:
         return ImageCms.buildTransform(source, target, mode, target_mode, intent, flags=flags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,8 @@ def lightness_of(image: Image.Image) -> Tensor:
     ValueError for values that no photo has and for files that cannot be read.
     """
     with without_pillow_limit():
-        file, number = getattr(image, "fp", None), getattr(image, "tell", int)()
+        file: Any = getattr(image, "fp", None)
+        number = image.tell()
         undecoded = bool(getattr(image, "tile", None)) and file is not None and not file.closed
         if undecoded and image.format in BETTER_FROM_FILE and (image.format == "TIFF" or number == 0):
             place = file.tell()

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -179,11 +179,11 @@ def _load_tiff(file: BinaryIO, page: Directory, layout: tiff.Layout) -> Samples:
 def _load_tiff_by_pillow(file: BinaryIO, page: Directory, name: str) -> Samples:
     """A page of a kind that Pillow reads well: palettes, YCbCr, Lab, JPEG, faxes. Pillow turns it upright."""
     file.seek(0)
-    image = open_with_pillow(io.BytesIO(tags.with_first_directory(file.read(), page)), name)
+    image: Any = open_with_pillow(io.BytesIO(tags.with_first_directory(file.read(), page)), name)
     if page.integer(262, 1) == YCBCR and page.integer(259, 1) == 1:  # Pillow itself would read four bytes a pixel
+        arguments = ("RGBX", "raw", False, page.place)
+        image.tile = [("libtiff", (0, 0, page.integer(256, 0), page.integer(257, 0)), 0, arguments)]
         image.use_load_libtiff = True
-        tile = ("libtiff", (0, 0, page.integer(256, 0), page.integer(257, 0)), 0, ("RGBX", "raw", False, page.place))
-        image.tile = [image.tile[0]._make(tile)] if hasattr(image.tile[0], "_make") else [tile]
     return load_image(image, _profile_of(page))
 
 

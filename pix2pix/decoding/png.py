@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -75,7 +76,7 @@ def without_chunks(file: BinaryIO, left_out: list[tuple[int, int]]) -> BinaryIO:
     return io.BytesIO(content)
 
 
-def described_by_gamma(info: dict[str, Any]) -> bytes | None:
+def described_by_gamma(info: Mapping[Any, Any]) -> bytes | None:
     """The profile that stands for the gamma and the primaries in the `info` of a PNG that Pillow has read."""
     if "srgb" in info or not info.keys() & {"gamma", "chromaticity"}:
         return None
@@ -102,11 +103,15 @@ def low_bytes(file: BinaryIO) -> Image.Image | None:
     if order != "B" or channels not in ("RGB", "RGBA", "LA"):
         return None
     # Of LA, Pillow can give all four bytes as RGBA.
-    for number, tile in enumerate(low.tile):
-        changed = [*tile[:3], "RGBA" if channels == "LA" else f"{channels};16L"]
-        low.tile[number] = tile._make(changed) if hasattr(tile, "_make") else tuple(changed)
+    wanted = "RGBA" if channels == "LA" else f"{channels};16L"
+    low.tile = [with_decoder_arguments(tile, wanted) for tile in low.tile]
     low.load()
     return Image.merge("LA", (low.getchannel("G"), low.getchannel("A"))) if channels == "LA" else low
+
+
+def with_decoder_arguments(tile: Any, arguments: Any) -> Any:  # noqa: ANN401
+    """One of the tiles that Pillow is to decode, a named tuple or before Pillow 11 a plain one, decoded otherwise."""
+    return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
 
 
 class _Description:

@@ -20,10 +20,10 @@ MOST_TAGS = 4096  # in one directory; more is a damaged file
 
 
 class Tag(NamedTuple):
-    """A value as it lies in the file: its type, how many of it, and their bytes, in the directory's byte order."""
+    """A value as it lies in the file: its type, how many of it, and their bytes in the directory's byte order."""
 
     type: int
-    count: int
+    length: int
     data: bytes
 
 
@@ -39,7 +39,7 @@ class Directory(dict[int, Tag]):
         if tag not in self:
             return ()
         letters = LETTERS[self[tag].type]
-        values = struct.unpack(self.order + letters * self[tag].count, self[tag].data)
+        values = struct.unpack(self.order + letters * self[tag].length, self[tag].data)
         if len(letters) == 1:
             return values
         return tuple(above / below if below else 0.0 for above, below in zip(values[::2], values[1::2], strict=True))

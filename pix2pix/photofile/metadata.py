@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -65,7 +66,7 @@ def read_metadata(picture: Picture, orientation: int) -> tuple[Metadata, list[st
     return found, notes
 
 
-def _directories(picture: Picture, info: dict[str, Any]) -> tuple[Directory, dict[int, Directory]]:
+def _directories(picture: Picture, info: Mapping[Any, Any]) -> tuple[Directory, dict[int, Directory]]:
     """EXIF's main directory and its inner ones; empty ones where there is none. Raises for damage."""
     if picture.directory is not None:
         return picture.directory, picture.inner
@@ -103,7 +104,7 @@ def _kept_exif(
     return write_exif(kept, parts)
 
 
-def _resolution(picture: Picture, info: dict[str, Any]) -> tuple[float, float] | None:
+def _resolution(picture: Picture, info: Mapping[Any, Any]) -> tuple[float, float] | None:
     """Pixels an inch, as stored."""
     if picture.directory is None:
         dpi = tuple(float(value) for value in info.get("dpi", ()))

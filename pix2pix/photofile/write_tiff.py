@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,13 +23,13 @@ def write_tiff(pages: Sequence[Page], rgbs: Iterable[np.ndarray], target: Path) 
     import tifffile
 
     directories = [read_exif(page.metadata.exif) if page.metadata.exif else (Directory(), {}) for page in pages]
-    order = directories[0][0].order
+    order: Any = directories[0][0].order
     large = sum(page.lightness.numel() * (8 if page.deep else 4) for page in pages) > LARGEST
     inner_parts: list[dict[int, Directory]] = []
     with tifffile.TiffWriter(target, bigtiff=large, byteorder=order) as file:
         for page, rgb, (main, inner) in zip(pages, rgbs, directories, strict=True):
-            tags = [(ORIENTATION, 3, 1, 1, True)]
-            tags += [(tag, main[tag].type, main[tag].count, main[tag].data, True) for tag in KEPT_TAGS if tag in main]
+            tags: list[tuple[int, int, int, Any, bool]] = [(ORIENTATION, 3, 1, 1, True)]
+            tags += [(tag, main[tag].type, main[tag].length, main[tag].data, True) for tag in KEPT_TAGS if tag in main]
             for tag, content in ((XMP, page.metadata.xmp), (IPTC, page.metadata.iptc)):
                 if content:
                     tags.append((tag, 1, len(content), content, True))
@@ -60,9 +61,8 @@ def _add_inner(target: Path, parts: list[dict[int, Directory]]) -> None:
     import tifffile
 
     with tifffile.TiffFile(target) as file:
-        places = [
-            {tag: page.tags[tag - 1].offset for tag in part} for page, part in zip(file.pages, parts, strict=True)
-        ]
+        pages: Any = file.pages
+        places = [{tag: page.tags[tag - 1].offset for tag in part} for page, part in zip(pages, parts, strict=True)]
     with target.open("r+b") as file:
         for part, place in zip(parts, places, strict=True):
             for tag, directory in part.items():
