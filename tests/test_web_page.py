@@ -73,8 +73,8 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def page(address, browser):
+@pytest.fixture(scope="module")
+def open_page(address, browser):
     """The page, open; what it asks of any server is in `page.asked`, what goes wrong in it in `page.errors`."""
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
@@ -83,8 +83,15 @@ def page(address, browser):
     page.on("pageerror", lambda error: page.errors.append(error))
     page.goto(address, timeout=PATIENCE)
     page.locator("#editor .empty").wait_for()
-    yield page
-    page.close()
+    return page
+
+
+@pytest.fixture
+def page(open_page):
+    """The same without a photo; opening it for every test takes longer than the tests."""
+    yield open_page
+    open_page.locator("#drop button[aria-label=Clear]").click()
+    open_page.locator("#editor .empty").wait_for()
 
 
 def drop(page, *paths):
@@ -184,6 +191,7 @@ def test_a_photo_is_edited_and_downloaded(page, address, colorizer, tmp_path, ru
     np.testing.assert_allclose(seen_at(page, *places[0][:2]), before[0], atol=0.1)
     page.locator("#editor .file").set_input_files(str(tmp_path / "scan.points.json"))
     recolored(page)
+    assert page.locator("#editor .ring").count() == 2
     np.testing.assert_allclose(seen_at(page, *places[1][:2]), after[1], atol=0.1)
     assert all(url.startswith((address, "data:", "blob:")) for url in page.asked), page.asked
     assert page.errors == []
@@ -222,6 +230,7 @@ def test_the_strength_of_color_and_colors_that_do_not_fit(page, tmp_path):
     ring = page.locator("#editor .ring").get_attribute("title")
     assert ring.startswith("#0000ff, which comes out as #")
     assert np.linalg.norm(seen_at(page, 0.5, 0.5) - lab_of(ring[-7:])) < 8
+    page.locator("#strength input[type=number]").fill("1")
 
 
 def test_weights_without_points(page, colorizer, monkeypatch, tmp_path):

@@ -5,8 +5,12 @@ const stage = part("stage");
 const picker = part("picker");
 let shown;
 
-function send(change) {
+function wait() {
   part("shown").classList.add("busy");
+}
+
+function send(change) {
+  wait();
   trigger("edit", { change });
 }
 
@@ -71,6 +75,7 @@ function compare() {
 
 async function load(file) {
   if (file) {
+    wait();
     send({ do: "load", name: file.name, text: await file.text() });
   }
 }
