@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT, process
 from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -20,11 +21,11 @@ from pix2pix.unet import GeneratorConfig, UNetGenerator
 FILES = ("results.json", "results.csv", "results.html", "photos.png")
 
 
-def save(path, *, seed=0, about=None):
+def save(path, *, seed=0, about=None, hints=False):
     torch.manual_seed(seed)
-    network = UNetGenerator(GeneratorConfig(decoder_widths=(16, 8, 8, 8)))
+    network = UNetGenerator(GeneratorConfig(decoder_widths=(16, 8, 8, 8), hints=hints))
     torch.nn.init.normal_(network.head.conv.bias, 0, 0.1)
-    save_generator(path, network, size=64, about=about or {"stage": "pretrain"})
+    save_generator(path, network, size=32, about=about or {"stage": "pretrain"})
     return path
 
 
@@ -263,3 +264,50 @@ def test_a_run_that_trained_on_these_photos_is_not_compared(run, refused, photo_
         assert run("train.py", *words, *small)[0] == 0
     both = ("--weights", "runs/001-pretrain", "runs/002-pretrain", "--cache", "cache", "--photo-size", 64)
     assert "was trained on" in refused("evaluate.py", *both)
+
+
+def test_points_old_photos_and_skin_have_rows_of_their_own(run, weights, photo_folder, tmp_path):
+    hinted = save(tmp_path / "hinted.pt", hints=True)
+    words = ("--points", 5, 0, 1, "--input", "worn", "orthochromatic", "--skin", "--part", "0:6", "--output", "out")
+    code, output, _ = evaluate(run, [hinted, weights], "--data", photo_folder, *words)
+    assert code == 0 and "no rows with points for generator" in output
+    result = json.loads((tmp_path / "out" / "results.json").read_text())
+    old = [["worn", "orthochromatic"], ["1 point", "5 points", "worn", "orthochromatic"]]
+    variants = [[f"{name}, {kind}" for kind in kinds] for name, kinds in zip(("generator", "hinted"), old, strict=True)]
+    assert list(result["rows"]) == ["gray", "hinted", *variants[1], "generator", *variants[0], "truth"]
+    pairs = [(pair["row"], pair["minus"]) for pair in result["differences"]]
+    assert ("hinted, 5 points", "hinted") in pairs and ("generator, worn", "generator") in pairs
+    curve = result["points"]["hinted"]
+    assert [entry["points"] for entry in curve] == [0, 1, 5] and list(result["points"]) == ["hinted"]
+    for entry, row in zip(curve, ("hinted", "hinted, 1 point", "hinted, 5 points"), strict=True):
+        assert all(entry[metric] == result["rows"][row][metric] for metric in ("psnr", "ssim", "ciede2000"))
+    assert result["rows"]["hinted, 5 points"]["adherence"]["mean"] > 0 and "spill" in result["rows"]["hinted"]
+    assert result["rows"]["gray"]["skin_hue"]["mean"] is None
+    page = (tmp_path / "out" / "results.html").read_text()
+    assert "PSNR, dB over the number of points" in page and "skin chroma" in page
+    line = run("evaluate.py", "--weights", weights, "--data", photo_folder, "--points", 3)[2]
+    assert line.splitlines()[-1].startswith("error: generator takes no points")
+
+
+def test_two_processes_share_the_photos_and_give_the_same_numbers(run, weights, photo_folder, tmp_path):
+    """Three chunks of a batch each; every process scores its share, and one writes."""
+    words = ("--weights", weights, "--data", photo_folder, "--cache", "cache", "--photo-size", 48, "--device", "cpu")
+    assert run("evaluate.py", *words, "--output", "alone")[0] == 0
+    script = tmp_path / "small_chunks.py"
+    script.write_text(
+        "import runpy\nfrom pix2pix.evaluation import scoring\nscoring.BATCH = scoring.CHUNK = 4\n"
+        f"runpy.run_path({str(ROOT / 'evaluate.py')!r}, run_name='__main__')\n"
+    )
+    launcher = ("-m torch.distributed.run", "--standalone", "--nproc_per_node=2", script)
+    child = process(*launcher, *words, "--output", "shared", cwd=tmp_path)
+    try:
+        printed = child.communicate(timeout=240)[0]
+    finally:
+        child.kill()
+    assert child.returncode == 0, printed
+    assert printed.count("written: results.json") == 1
+    alone, shared = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("alone", "shared"))
+    assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == sorted(FILES)
+    for name, values in alone["rows"].items():
+        for metric, value in values.items():
+            assert shared["rows"][name][metric]["mean"] == pytest.approx(value["mean"], rel=1e-4, abs=1e-4)
