@@ -141,4 +141,4 @@ def process(script, *words, cwd, **options):
         "text": True,
         "start_new_session": True,
     } | options
-    return subprocess.Popen(command, cwd=cwd, env=environment, **(defaults | options))
+    return subprocess.Popen(command, cwd=cwd, env=environment, **options)

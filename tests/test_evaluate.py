@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, process
+from conftest import ROOT, output_of, process
 from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -300,10 +300,7 @@ def test_two_processes_share_the_photos_and_give_the_same_numbers(run, weights, 
     )
     launcher = ("-m torch.distributed.run", "--standalone", "--nproc_per_node=2", script)
     child = process(*launcher, *words, "--output", "shared", cwd=tmp_path)
-    try:
-        printed = child.communicate(timeout=240)[0]
-    finally:
-        child.kill()
+    printed = output_of(child, timeout=240)
     assert child.returncode == 0, printed
     assert printed.count("written: results.json") == 1
     alone, shared = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("alone", "shared"))
