@@ -15,6 +15,7 @@ from pix2pix.decoding.opening import RAW_SUFFIXES, begins_as_photo
 from pix2pix.errors import UserError
 from pix2pix.files import walk_files
 from pix2pix.photofile.colorize import COLORIZED, COMPARED, SUFFIXES, target_of
+from pix2pix.photofile.films import FILM_SUFFIXES, is_film
 from pix2pix.photofile.patterns import expand, is_in
 from pix2pix.photofile.write import holds_16_bits
 
@@ -97,6 +98,8 @@ def names_a_file(output: Path | None) -> bool:
     if suffix in SUFFIXES and suffix != ".gif":  # which holds too few colors
         holds_16_bits(output)  # raises UserError where this installation cannot write it
         return True
+    if is_film(output):
+        return True
     kind = mimetypes.guess_type(output.name)[0] or ""
     if suffix in FILE_SUFFIXES or _is_pictures(suffix) or kind[:6] in ("video/", "audio/") or os.path.lexists(output):
         raise UserError(
@@ -118,7 +121,7 @@ def _plan_folder(plan: Plan, folder: Path, output: Path | None, added: str) -> N
         for name in (inner / file for file in files if not file.startswith(".")):
             if not is_photo_name(folder / name):
                 others[name.suffix.lower()] += 1
-            elif name.stem.endswith((COLORIZED, COMPARED)) or (leave_out and is_in(folder / name, leave_out)):
+            elif is_result_name(name) or (leave_out and is_in(folder / name, leave_out)):
                 results += 1
             else:
                 found += 1
@@ -127,14 +130,19 @@ def _plan_folder(plan: Plan, folder: Path, output: Path | None, added: str) -> N
     if results and not found:
         plan.remarks.append(f"{folder} holds nothing but colorized photos ({results}): nothing to do")
     elif not found and not problems:
-        plan.failed.append((folder, f"no photos in {folder} (looked for {' '.join(SUFFIXES)})"))
+        plan.failed.append((folder, f"no photos in {folder} (looked for {' '.join(SUFFIXES)}, and films)"))
     if kinds := ", ".join(f"{count} {suffix}" for suffix, count in others.most_common() if _is_pictures(suffix)):
         plan.remarks.append(f"{folder}: left out, since they cannot be read: {kinds}")
 
 
 def is_photo_name(path: Path) -> bool:
-    """By its suffix; where it has none, by how the file begins."""
-    return path.suffix.lower() in SUFFIXES if path.suffix else begins_as_photo(str(path))
+    """Whether a file is a photo or a film: by its suffix; where it has none, by how the file begins."""
+    return path.suffix.lower() in (*SUFFIXES, *FILM_SUFFIXES) if path.suffix else begins_as_photo(str(path))
+
+
+def is_result_name(name: Path) -> bool:
+    """Whether an earlier run gave a file its name, which may have a second suffix, as in film-colorized.avi.mkv."""
+    return any(stem.endswith((COLORIZED, COMPARED)) for stem in (name.stem, Path(name.stem).stem))
 
 
 def _is_pictures(suffix: str) -> bool:
