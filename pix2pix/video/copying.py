@@ -24,7 +24,7 @@ def add_copies(film: Film, container: OutputContainer, notes: list[str]) -> dict
     for stream in film.container.streams:
         if stream.index == film.stream.index or (has_chapters and _is_chapter_track(stream)):
             continue
-        codec = stream.codec_context.name if stream.codec_context else "of an unknown codec"
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else "of an unknown codec"
         if not _is_held(stream, container.format.name):
             notes.append(
                 f"its {stream.type} stream {stream.index} ({codec}) is left out: {container.format.name} cannot hold it"
