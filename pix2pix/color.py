@@ -3,9 +3,9 @@
 The numbers are those of IEC 61966-2-1 (sRGB) and CIE 15 (Lab) with the D65 white of the 2 degree observer, as in
 scikit-image's `rgb2lab` and `lab2rgb`. The networks see `L / 50 - 1` and `ab / 110`, both in [-1, 1].
 
-The transfer curve and Lab's are a straight line up to a knee and a power from there on. Both parts are clamped at the
-knee and added, less the line's value there: a fraction of the time of `torch.where`. What is computed in place are
-numbers that no gradient needs.
+sRGB's transfer curve and Lab's curve are a straight line up to a threshold and a power above it. The input is clamped
+at the threshold for each of the two parts, and the parts are added, which is much faster than `torch.where`. In-place
+operations touch only values that autograd does not need.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ WHITE = (0.95047, 1.0, 1.08883)
 _SCALED_XYZ_TO_RGB = tuple(tuple(x * white for x, white in zip(row, WHITE, strict=True)) for row in XYZ_TO_RGB)
 _RGB_TO_SCALED_XYZ = tuple(tuple(x / white for x in row) for row, white in zip(RGB_TO_XYZ, WHITE, strict=True))
 AB_SCALE = 110.0
-GAMUT_MARGIN = 1e-4  # of linear RGB, less than a step of 8 bits
+GAMUT_MARGIN = 1e-4  # of linear RGB; less than one 8-bit level
 GAMMA_STEPS = 1 << 16  # of the table that 8-bit colors are looked up in on CPUs, three times as fast as powers
-AT_ONCE = 1 << 17  # pixels converted at a time where many are: what is computed of them stays in a CPU's caches
+AT_ONCE = 1 << 17  # pixels converted at a time: their intermediate values fit into a CPU's caches
 
 
 def srgb_to_linear(rgb: Tensor) -> Tensor:
@@ -63,11 +63,11 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def lab_to_rgb_in_gamut(lightness: Tensor, ab: Tensor, dtype: torch.dtype = torch.uint8) -> Tensor:
-    """L (N, 1, H, W) and ab (N, 2, H, W) in [-1, 1] to sRGB (N, 3, H, W), chroma reduced where it leaves the gamut.
+    """L (N, 1, H, W) and ab (N, 2, H, W) in [-1, 1] to sRGB (N, 3, H, W), with chroma reduced to fit sRGB's gamut.
 
-    `dtype` is uint8, uint16 (rounded, black 0 and white 255 or 65535) or a floating type (white 1). Lightness and hue
-    stay as they are; clipping R, G and B instead changes all three. The chroma kept is found by bisection, to 1/256 of
-    it. For inference: no gradients.
+    `dtype` is uint8 or uint16 (white 255 or 65535, rounded) or a floating type (white 1). Lightness and hue do not
+    change; clipping R, G and B would change both. The largest chroma that fits is found by bisection, to 1/256 of the
+    chroma asked for. For inference only: no gradients.
     """
     rgb = lightness.new_empty((len(ab), 3, *ab.shape[2:]), dtype=dtype)
     for photo, (light,), (a, b) in zip(rgb, lightness, ab, strict=True):
@@ -76,7 +76,7 @@ def lab_to_rgb_in_gamut(lightness: Tensor, ab: Tensor, dtype: torch.dtype = torc
 
 
 def _fill_in_gamut(rgb: Tensor, scaled: list[Tensor]) -> None:
-    """Write the colours of L, a and b, in [-1, 1], each (n,), into `rgb` (3, n)."""
+    """Write the colors of L, a and b, in [-1, 1], each (n,), into `rgb` (3, n)."""
     outside = []
     for target, *parts in zip(rgb.split(AT_ONCE, dim=1), *(plane.split(AT_ONCE) for plane in scaled), strict=True):
         linear = _lab_to_linear(*_to_lab_units(*parts))
@@ -108,7 +108,7 @@ def _to_lab_units(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tens
 
 
 def _encode(linear: Tensor, dtype: torch.dtype) -> Tensor:
-    """Linear R, G or B to sRGB of a type, rounded and with its own white (1 for a floating type)."""
+    """One linear channel to sRGB of type `dtype`: rounded, white 255 or 65535, for integers; white 1 for floats."""
     if dtype.is_floating_point:
         return linear_to_srgb(linear).clamp_(0, 1).to(dtype)
     if dtype == torch.uint8 and linear.device.type == "cpu":
@@ -151,14 +151,14 @@ def luminance_to_lightness(luminance: Tensor) -> Tensor:
 
 
 def _lab_to_linear(lightness: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
-    """L, a and b of any shape to linear R, G and B, outside [0, 1] where Lab leaves sRGB's gamut."""
+    """L, a and b of any shape to linear R, G and B; values outside [0, 1] lie outside sRGB's gamut."""
     fy = (lightness + 16) / 116
     curved = (torch.add(fy, a, alpha=1 / 500), fy, torch.add(fy, b, alpha=-1 / 200).clamp(min=0))
     return _matrix(_SCALED_XYZ_TO_RGB, [_lab_curve_inverse(f) for f in curved])
 
 
 def _out_of_gamut(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
-    """Whether linear R, G and B are no colour of sRGB; any shape."""
+    """Whether linear R, G and B lie outside sRGB's gamut; any shape."""
     low, high = torch.minimum(torch.minimum(red, green), blue), torch.maximum(torch.maximum(red, green), blue)
     return torch.maximum(high.sub_(1), low.neg_()) > GAMUT_MARGIN
 
@@ -168,7 +168,7 @@ def _at_least_float32(values: Tensor) -> Tensor:
 
 
 def _matrix(rows: tuple[tuple[float, ...], ...], channels: Sequence[Tensor]) -> list[Tensor]:
-    """3x3 matrix times three channels of any shape, written out so that autocast cannot round it to bf16."""
+    """A 3x3 matrix times three channels of any shape, without matmul, which autocast would round to bf16."""
     first, second, third = channels
     return [(row[0] * first).add_(second, alpha=row[1]).add_(third, alpha=row[2]) for row in rows]
 
@@ -184,5 +184,5 @@ def _lab_curve_inverse(f: Tensor) -> Tensor:
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:
-    """Powers of positive numbers, three times as fast on a CPU as by `**`."""
+    """`base ** exponent` for positive numbers; three times as fast on a CPU as `**`."""
     return torch.log2(base).mul_(exponent).exp2_()

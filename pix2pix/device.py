@@ -1,4 +1,4 @@
-"""Where to compute and in which precision, chosen once and printed with the reason."""
+"""The device and the precision to compute in, chosen once; train.py prints the reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 
 @dataclass(frozen=True)
 class Precision:
-    """`name` is bf16, fp16 or fp32; `reason` is for people."""
+    """`name` is bf16, fp16 or fp32; `reason` says why, for people to read."""
 
     name: str
     reason: str
@@ -25,12 +25,12 @@ class Precision:
         return torch.amp.autocast(self.device_type, dtype=dtype, enabled=self.name != "fp32")
 
     def grad_scaler(self) -> torch.amp.GradScaler:
-        """Scales fp16's losses; switched off for the others, so that a training loop needs no branch."""
+        """Scales the loss for fp16; does nothing for bf16 and fp32, so that the training loop needs no branch."""
         return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """ "auto" is CUDA, else MPS, else the CPU. Raises UserError for a device that is not there."""
+    """The device called `name`; "auto" is CUDA, else MPS, else the CPU. Raises UserError if it is not there."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -46,7 +46,10 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(device: torch.device, requested: str = "auto") -> Precision:
-    """bf16 where the device computes in it, fp16 on older GPUs, else fp32. Raises UserError for what cannot run."""
+    """The precision asked for. "auto" is bf16 where the device has bf16 units, fp16 on older GPUs, else fp32.
+
+    Raises UserError for fp16 without a CUDA GPU.
+    """
     if requested == "fp16" and device.type != "cuda":
         raise UserError(f"fp16 training needs a CUDA GPU and this is {device.type}; use --precision bf16 or fp32")
     if requested != "auto":

@@ -1,4 +1,4 @@
-"""The PatchGAN discriminator of the report: is each 70x70 patch of a Lab photo real? (Isola et al. 2017)"""
+"""The PatchGAN discriminator (Isola et al. 2017): for each 70x70 patch of a photo, is it real or colorized?"""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 class PatchDiscriminator(nn.Module):
     """Lab (N, 3, H, W), L and ab in [-1, 1], to logits (N, 1, H/8 - 2, W/8 - 2): 30x30 for 256x256.
 
-    The layers are the report's; weights start as N(0, 0.02), BatchNorm's as N(1, 0.02). With `spectral` every
-    convolution has spectral normalisation (Miyato et al. 2018) and a bias, and there is no BatchNorm.
+    The layers are the report's. Weights start as N(0, 0.02), BatchNorm's as N(1, 0.02). With `spectral`, every
+    convolution has spectral normalization (Miyato et al. 2018) and a bias, and there is no BatchNorm.
     """
 
     def __init__(self, *, spectral: bool = False) -> None:
@@ -25,7 +25,7 @@ class PatchDiscriminator(nn.Module):
         )
 
     def forward(self, lightness: Tensor, ab: Tensor) -> Tensor:
-        """L (N, 1, H, W) and ab (N, 2, H, W) to logits, above 0 for real."""
+        """L (N, 1, H, W) and ab (N, 2, H, W) to logits (N, 1, H/8 - 2, W/8 - 2); above 0 means real."""
         return self.model(torch.cat((lightness, ab), dim=1)).float()
 
 
@@ -39,8 +39,9 @@ def _layer(
         nn.init.zeros_(conv.bias)
     modules: list[nn.Module] = [spectral_norm(conv) if spectral else conv]
     if batch_norm:
-        modules.append(nn.BatchNorm2d(outer))
-        nn.init.normal_(modules[-1].weight, 1.0, 0.02)
+        normalization = nn.BatchNorm2d(outer)
+        nn.init.normal_(normalization.weight, 1.0, 0.02)
+        modules.append(normalization)
     if activation:
         modules.append(nn.LeakyReLU(0.2, inplace=True))
     return nn.Sequential(*modules)

@@ -27,9 +27,9 @@ class GANLoss(nn.Module):
         self.kind = kind
 
     def forward(self, logits: Tensor, real: bool, *, for_generator: bool = False) -> Tensor:
-        """How far `logits` are from being called real (or fake): a scalar.
+        """The mean loss of `logits` (any shape) against the label real or fake: a scalar.
 
-        `for_generator` matters to hinge alone, where the generator's loss is not bounded by the margin.
+        `for_generator` changes hinge alone: the generator's loss has no margin.
         """
         if self.kind == "hinge":
             signed = logits if real else -logits
@@ -46,10 +46,11 @@ def l1_loss(fake_ab: Tensor, real_ab: Tensor) -> Tensor:
 
 
 class FeatureLoss(nn.Module):
-    """How differently a frozen ImageNet ResNet18 sees two colourings of the same L (after Johnson et al. 2016).
+    """The distance between the ImageNet features of two colorings of the same L (after Johnson et al. 2016).
 
-    At half the resolution, the mean over the encoder's five scales of the mean absolute difference of their features,
-    relative to the mean of the real photo's. 0 for equal colours; gray against a colour photo is about 0.4.
+    A frozen ResNet18 sees both at half resolution. At each of its five scales: the mean absolute difference of the
+    features, divided by the mean feature of the real photo. The loss is the mean of the five: 0 for equal colors, about
+    0.4 for gray against a color photo.
     """
 
     def __init__(self, encoder: ResNet18Encoder) -> None:
@@ -69,6 +70,6 @@ class FeatureLoss(nn.Module):
         return torch.stack(distances).mean()
 
     def _features(self, lightness: Tensor, ab: Tensor) -> list[Tensor]:
-        lab = F.avg_pool2d(join_lab(lightness, ab), 2)  # colours need little resolution; 4 times faster
-        rgb = lab_to_rgb(lab)  # after the mean: of clipped colours it would hide a checkerboard beyond the gamut
+        lab = F.avg_pool2d(join_lab(lightness, ab), 2)  # colors need little resolution; this is 4 times faster
+        rgb = lab_to_rgb(lab)  # after the mean: clipping first would hide a checkerboard outside the gamut
         return self.encoder(self.normalize(rgb).contiguous(memory_format=torch.channels_last))
