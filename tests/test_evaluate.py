@@ -215,6 +215,12 @@ def test_a_runs_own_validation_photos_are_the_default(run, photo_folder, tmp_pat
         assert figure.width > 600
 
 
+def test_people_are_asked_about_one_generator(run, weights, photo_folder, tmp_path):
+    code, output, _ = evaluate(run, weights, "--data", photo_folder, "--part", "0:3", "--output", "out", "--human")
+    assert code == 0 and "human.html (3 pairs)" in output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["human.html"]
+
+
 def test_bad_calls_are_refused(refused, weights, photo_folder, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "words.pt").write_text("words")

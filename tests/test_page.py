@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.stats import binomtest
 
-from pix2pix.checkpoint import save_generator
-from pix2pix.evaluation.statistics import extremes, misjudged
-from pix2pix.unet import GeneratorConfig, UNetGenerator
+from pix2pix.color import lab_to_rgb_in_gamut
+from pix2pix.data.cache import PhotoSet
+from pix2pix.data.dataset import ColorizationDataset
+from pix2pix.data.photos import Photo
+from pix2pix.evaluation.fooling import write_fooling_page
+from pix2pix.evaluation.methods import Batch, Method, constant_method, gray_method
+from pix2pix.evaluation.outputs import write_outputs
+from pix2pix.evaluation.report_protocol import ReportProtocol
+from pix2pix.evaluation.results import Results
+from pix2pix.evaluation.scoring import score_batch
+from pix2pix.evaluation.statistics import summarize
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CONTRAST = """() => {
@@ -40,21 +47,44 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.fixture
-def output(run, photo_folder, tmp_path):
-    """The folder of an evaluation of two generators with everything on, one of them with a hostile name."""
-    Image.new("RGB", (64, 64), (200, 30, 30)).save(photo_folder / "<img src=x onerror=alert(1)>.png")
-    for seed, name in enumerate(("one", "two <script>alert(2)</script>".replace("/", "_"))):
-        torch.manual_seed(seed)
-        network = UNetGenerator(GeneratorConfig(decoder_widths=(16, 8, 8, 8)))
-        torch.nn.init.normal_(network.head.conv.bias, 0, 0.2)
-        save_generator(tmp_path / f"{name}.pt", network, size=64, about={"mean_ab": [3.0, 8.0]})
-    weights = sorted(tmp_path.glob("*.pt"))
-    words = ("--data", photo_folder, "--cache", "cache", "--photo-size", 64, "--output", "out")
-    code, _, errors = run("evaluate.py", "--weights", *weights, *words, "--protocol", "report")
-    assert code == 0, errors
-    assert run("evaluate.py", "--weights", weights[0], *words, "--human")[0] == 0
-    return tmp_path / "out"
+def colored(name, share):
+    """A method that knows the true colors and gives `share` of them."""
+    return Method(name, lambda batch: lab_to_rgb_in_gamut(batch.lightness, share * batch.ab), bases=("gray",))
+
+
+@pytest.fixture(scope="module")
+def photo_set(real_photos):
+    """Thirteen photos of 64x64, one of them with a hostile name."""
+    names = ["<img src=x onerror=alert(1)>.png", *(f"{number}.png" for number in range(12))]
+    images = [Image.new("RGB", (64, 64), (200, 30, 30)), *map(Image.fromarray, real_photos)]
+    pixels = np.stack([np.asarray(image.resize((64, 64), Image.Resampling.BICUBIC)) for image in images])
+    return PhotoSet([Photo(name, name) for name in names], 64, frozenset(), {}, pixels)
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory, photo_set):
+    """The folder of an evaluation of two methods with everything on, one of them with a hostile name."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    names = ["one", "two <script>alert(2)</script>"]
+    methods = [gray_method(), constant_method([3.0, 8.0]), colored(names[0], 0.5), colored("one, 1 point", 0.6)]
+    methods.append(colored(names[1], 1.3))
+    dataset = ColorizationDataset(photo_set)
+    batch = Batch.of(torch.stack([dataset[number] for number in range(len(dataset))]), range(len(dataset)))
+    scores = score_batch(batch, methods, [ReportProtocol({}, strength=1.0).score])
+    pairs = [(method.name, base) for method in methods for base in method.bases] + [(names[1], names[0])]
+    model = {"weights": "file.pt", "network_size": 64, "sha256": "0123"}
+    results = Results(
+        protocol={"models": [{"name": name, **model} for name in names], "photos": 13, "versions": {"torch": "2"}},
+        summary=summarize(scores, pairs, seed=0),
+        scores=scores,
+        distances={method.name: 1.5 for method in methods},
+        curves={"one": [(0, "one"), (1, "one, 1 point")]},
+        models=names,
+        photos=[photo.name for photo in photo_set.photos],
+    )
+    write_outputs(folder, results, dataset, methods, torch.device("cpu"))
+    write_fooling_page(folder / "human.html", photo_set, methods[2], torch.device("cpu"), seed=98)
+    return folder
 
 
 @pytest.fixture
@@ -80,11 +110,12 @@ def test_nothing_is_asked_of_a_network(output, name):
 
 def test_every_row_is_there_and_names_are_escaped(output):
     page = (output / "results.html").read_text()
-    for row in ("gray", "mean color", "one", "two &lt;script&gt;alert(2)&lt;_script&gt;", "truth"):
+    for row in ("gray", "mean color", "one", "two &lt;script&gt;alert(2)&lt;/script&gt;", "truth"):
         assert f'<th scope="row">{row}</th>' in page, row
         assert f"<span>{row}</span>" in page, row
-    assert "two &lt;script&gt;alert(2)&lt;_script&gt; less one" in page
+    assert "two &lt;script&gt;alert(2)&lt;/script&gt; less one" in page
     assert "&lt;img src=x onerror=alert(1)&gt;.png" in page and "<img src=x" not in page and "<script" not in page
+    assert '<th scope="row">one, 1 point</th>' in page and "over the number of points" in page
     assert "as it did" in page and "sha256" in page
 
 
@@ -106,84 +137,3 @@ def test_it_fits_and_can_be_read(output, browser, width, scheme):
         assert dark == (scheme == "dark")
         assert complaints == [] and all(url.startswith(("file:", "data:")) for url in asked)
         page.close()
-
-
-def test_people_are_asked_and_the_rate_is_right(output, browser):
-    """One takes the left photo in every pair: which answers are wrong follows from the pictures themselves."""
-    page = browser.new_page(viewport={"width": 390, "height": 800})
-    page.goto((output / "human.html").as_uri())
-    count = int(re.search(r"1 of (\d+)", page.inner_text("#count"))[1])
-    real = page.evaluate("pairs.map(pair => pair.real)")
-    assert count == 13 and 0 < sum(real) < count  # on either side
-    for number in range(count):
-        assert page.inner_text("#count") == f"{number + 1} of {count}"
-        if number % 2:
-            page.click("#left")
-        else:
-            page.keyboard.press("ArrowLeft")
-    fooled = sum(real)  # where the real one was on the right
-    interval = binomtest(fooled, count).proportion_ci(method="wilson")
-    told = page.inner_text("#rate")
-    assert f"{fooled} of {count}" in told
-    expected = [f"{100 * share:.1f} %" for share in (fooled / count, interval.low, interval.high)]
-    assert re.findall(r"[\d.]+ %", told) == [expected[0], "95 %", *expected[1:]]
-    assert not page.is_visible("#pair")
-
-
-def test_the_real_photo_is_where_the_page_says(output, browser, photo_folder):
-    page = browser.new_page()
-    page.goto((output / "human.html").as_uri())
-    saturation = page.evaluate(
-        """async () => { const found = [];
-        for (const pair of pairs) { const row = [];
-          for (const source of pair.photos) {
-            const image = new Image(); image.src = source; await image.decode();
-            const canvas = new OffscreenCanvas(image.width, image.height), context = canvas.getContext('2d');
-            context.drawImage(image, 0, 0);
-            row.push([...context.getImageData(0, 0, image.width, image.height).data]); }
-          found.push(row); }
-        return found; }"""
-    )
-    truths = []
-    for path in photo_folder.rglob("*.*"):
-        with Image.open(path) as image:
-            truths.append(np.asarray(image.convert("RGB").resize((64, 64), Image.Resampling.BICUBIC)).astype(float))
-    for pair, side in zip(saturation, page.evaluate("pairs.map(pair => pair.real)"), strict=True):
-        shown = [np.array(pixels, dtype=float).reshape(64, 64, 4)[..., :3] for pixels in pair]
-        nearest = [min(np.abs(photo - truth).mean() for truth in truths) for photo in shown]
-        assert nearest[side] < nearest[1 - side]
-
-
-def test_people_are_shown_the_same_for_the_same_seed(run, output, photo_folder, tmp_path):
-    words = ("--data", photo_folder, "--cache", "cache", "--photo-size", 64, "--human", "--weights", "one.pt")
-    for name, seed in (("again", 98), ("other", 99)):
-        assert run("evaluate.py", *words, "--output", name, "--seed", seed)[0] == 0
-    first, again, other = ((tmp_path / name / "human.html").read_bytes() for name in ("out", "again", "other"))
-    assert first == again and first != other
-
-
-def test_one_generator_at_a_time_for_people(run, refused, output, tmp_path):
-    both = sorted(tmp_path.glob("*.pt"))
-    assert run("evaluate.py", "--human", "--weights", *both)[0] == 2
-    assert run("evaluate.py", "--human", "--frechet")[0] == 2
-    (tmp_path / "grays").mkdir()
-    Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / "grays" / "gray.png")
-    words = ("--weights", both[0], "--data", "grays", "--cache", "cache", "--photo-size", 64)
-    assert "near-gray" in refused("evaluate.py", "--human", *words)
-
-
-def test_the_photos_that_ssim_misjudges():
-    """Eight photos: in the lowest quarter of SSIM number 5 gains most, in the highest number 2 loses."""
-    similarity = torch.tensor([0.90, 0.91, 0.99, 0.92, 0.70, 0.71, 0.98, 0.93], dtype=torch.float64)
-    gain = torch.tensor([1.0, 1, -3, 1, 0.5, 9, 2, 12], dtype=torch.float64)
-    gray = torch.full_like(gain, 20)
-    scores = {"gray": {"psnr": gray}, "model": {"psnr": gray + gain, "ssim": similarity}}
-    assert misjudged(scores, "model") == {"low SSIM, colours right": [5, 4], "high SSIM, colours wrong": [2, 6]}
-
-
-def test_best_median_and_worst():
-    values = np.array([3.0, np.nan, 1.0, 5.0, 2.0, 4.0, 7.0, 6.0, 8.0])
-    assert extremes(values, 1, 2) == {"best": [8, 6], "median": [3, 5], "worst": [1, 2]}
-    assert extremes(values, -1, 1) == {"best": [2], "median": [3], "worst": [1]}
-    assert extremes(np.array([-0.5, 3.0, -9.0]), 0, 1) == {"best": [0], "median": [1], "worst": [2]}
-    assert extremes(np.array([1.0]), 1, 3) == {"best": [0], "median": [], "worst": []}
