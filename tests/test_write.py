@@ -70,6 +70,9 @@ def test_depths_are_converted_where_the_format_or_the_alpha_needs_it(photo, deep
     write_pages([Page(shape)], [deep_photo], tmp_path / "c.ppm")
     with Image.open(tmp_path / "c.ppm") as image:
         assert np.abs(np.asarray(image) - deep_photo / 257).max() <= 0.5
+    page = Page(shape, deep=True)
+    write_pages([page], [deep_photo], tmp_path / "d.jpg")
+    assert page.notes == ["written with 8 bits a channel: JPEG holds no more here"]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,7 @@ def test_metadata_too_long_for_a_jpeg_is_left_out(photo, tmp_path):
     write_pages([page], [photo], tmp_path / "a.jpg")
     with Image.open(tmp_path / "a.jpg") as image:
         assert not image.getexif() and not image.info.keys() & {"xmp", "photoshop"}
+    assert page.notes == ["its EXIF and XMP and IPTC left out or cut: longer than a JPEG can hold"]
     write_pages([page], [photo], tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         assert len(image.getexif()[270]) == 100_000
