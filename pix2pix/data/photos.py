@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +53,19 @@ class Photo(NamedTuple):
             return file.read(self.length)
 
 
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pauses Python's garbage collector, which takes a third of the time in which a million objects are made."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_without_collector()
 def find_photos(sources: list[Path], *, unreadable: list[str] | None = None) -> list[Photo]:
     """The photos of folders (searched recursively), tar files and single files, sorted by name.
 
@@ -110,7 +125,7 @@ def read_photo(photo: Photo | Path) -> Image.Image:
 def _photos_in(source: Path, problems: list[str]) -> list[Photo]:
     whole = source.absolute()
     if source.is_dir():
-        return list(_photos_in_folder(whole, problems))
+        return _photos_in_folder(whole, problems)
     if not source.exists():
         raise UserError(f"there is no {source}; give a folder of photos or a tar of photos")
     refuse_special(source, str(source))
@@ -126,11 +141,13 @@ def _photos_in(source: Path, problems: list[str]) -> list[Photo]:
     return [Photo(member.name, str(whole), member.offset_data, member.size) for member in members.values()]
 
 
-def _photos_in_folder(whole: Path, problems: list[str]) -> Iterator[Photo]:
+def _photos_in_folder(whole: Path, problems: list[str]) -> list[Photo]:
+    found = []
     for place, files in walk_files(whole, problems):
         start = os.path.join(place, "")  # noqa: PTH118
         below = "".join(f"{part}/" for part in Path(place).relative_to(whole).parts)
-        yield from (Photo(below + file, start + file) for file in files if _is_photo(file, start))
+        found += [Photo(below + file, start + file) for file in files if _is_photo(file, start)]
+    return found
 
 
 def _is_photo(name: str, start: str) -> bool:
