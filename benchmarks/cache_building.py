@@ -1,4 +1,4 @@
-"""Building the cache against Pillow's decoding and resizing alone, on as many processes, one a core.
+"""Building the cache against Pillow's decoding and resizing alone, on as many processes as the cache has threads: one per core.
 
 python benchmarks/cache_building.py                # about a minute on two cores
 python benchmarks/cache_building.py --photos 200 --runs 1
@@ -51,7 +51,7 @@ def measure(report: Report, args: argparse.Namespace, folder: Path) -> None:
             return timed(lambda: prepare_photos(photos, args.size, cache=folder / "cache", workers=workers))
 
     def pillow_alone() -> float:
-        """Without the start of the processes."""
+        """Without the start of its processes."""
         tasks = [(photo.file, args.size) for photo in photos]
         with multiprocessing.get_context("spawn").Pool(cores) as pool:
             pool.map(decode, tasks[:cores], chunksize=1)
