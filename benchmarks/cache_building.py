@@ -1,4 +1,4 @@
-"""Building the cache against Pillow's decoding and resizing alone, on as many processes as the cache has threads: one per core.
+"""Building the cache by threads against Pillow alone, decoding and resizing in as many processes: one per core.
 
 python benchmarks/cache_building.py                # about a minute on two cores
 python benchmarks/cache_building.py --photos 200 --runs 1
