@@ -182,17 +182,22 @@ class UNetGenerator(nn.Module):
         padding = (0, -width % STRIDE, 0, -height % STRIDE)
         if any(padding):
             lightness = F.pad(lightness, padding, mode="replicate")
+        padded_hints = None if hints is None else F.pad(hints, padding)
+        return self.predict_padded(lightness, padded_hints)[..., :height, :width]
+
+    def predict_padded(self, lightness: Tensor, hints: Tensor | None = None) -> Tensor:
+        """`forward` for sides that are multiples of 32."""
         for_encoder, for_decoder = None, None
         if hints is not None:
             if self.hint_layers is None:
                 raise ValueError("this generator takes no hints")
-            for_encoder, for_decoder = self.hint_layers(F.pad(hints, padding))
+            for_encoder, for_decoder = self.hint_layers(hints)
         *skips, x = self.encoder(self.encoder_input(lightness).to(self.head.conv.weight.dtype), for_encoder)
         for block in self.decoder:
             x = block(x, skips.pop())
         if for_decoder is not None:
             x = x + for_decoder
-        return torch.tanh(self.head(x).float())[..., :height, :width]
+        return torch.tanh(self.head(x).float())
 
 
 def fold_batch_norm(network: nn.Module) -> None:
