@@ -69,7 +69,8 @@ def served(colorizer: Colorizer, *, host: str, port: int, max_pixels: int, stren
 
 def build_page(colorizer: Colorizer, *, max_pixels: int, strength: float) -> gradio.Blocks:
     """The page as gradio's Blocks; photos are colorized one after the other, whoever asks."""
-    with gradio.Blocks(title="pix2pix", analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as page:
+    kept = (60, KEPT_SECONDS)  # looked at every minute
+    with gradio.Blocks(title="pix2pix", analytics_enabled=False, delete_cache=kept, fill_width=True) as page:
         gradio.Markdown("# Color for black-and-white photos")
         with gradio.Row(elem_id="main"):
             with gradio.Column(scale=1, min_width=280, elem_id="side"):
