@@ -1,0 +1,59 @@
+"""Colorize a photo with the exported network: numpy, Pillow and onnxruntime, no PyTorch.
+
+python -m pix2pix.export model.onnx; python examples/onnx_colorize.py model.onnx photo.jpg colorized.png
+"""
+
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+WHITE = np.array([0.95047, 1.0, 1.08883])
+
+
+def lightness_of(rgb: np.ndarray) -> np.ndarray:
+    """sRGB uint8 (H, W, 3) to L / 50 - 1, float32 (H, W)."""
+    curved = np.arange(256) / 255
+    y = np.where(curved <= 0.04045, curved / 12.92, ((curved + 0.055) / 1.055) ** 2.4)[rgb] @ TO_XYZ[1]
+    return ((116 * np.where(y > 0.008856, np.cbrt(y), 7.787 * y + 16 / 116) - 16) / 50 - 1).astype(np.float32)
+
+
+def linear_rgb(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    f = np.stack([x := (lightness * 50 + 66) / 116, x, x], -1)
+    f[..., 0], f[..., 2] = f[..., 0] + a * 110 / 500, np.maximum(f[..., 2] - b * 110 / 200, 0)
+    return (np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787) * WHITE) @ np.linalg.inv(TO_XYZ).T
+
+
+def bicubic(old: int, new: int) -> np.ndarray:
+    """The matrix (new, old) that enlarges one side."""
+    place = (np.arange(new) + 0.5) * old / new - 0.5
+    matrix = np.zeros((new, old), np.float32)
+    for near in np.floor(place)[None] + np.arange(-1, 3)[:, None]:
+        t = np.abs(place - near)
+        weight = np.where(t <= 1, (1.25 * t - 2.25) * t * t + 1, ((-0.75 * t + 3.75) * t - 6) * t + 3)
+        np.add.at(matrix, (np.arange(new), near.clip(0, old - 1).astype(int)), weight)
+    return matrix
+
+
+model, source, target = sys.argv[1:]
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+photo = np.asarray(ImageOps.exif_transpose(Image.open(source)).convert("RGB"))
+lightness, (height, width) = lightness_of(photo), photo.shape[:2]
+working = int(session.get_modelmeta().custom_metadata_map["size"])
+small = [min(max(round(side * working / min(height, width)), 1), 4 * working) for side in (height, width)]
+large, total = [round(1.5 * side) for side in small], 0
+for view in (small, large):
+    seen = np.asarray(Image.fromarray(lightness).resize(view[::-1], Image.Resampling.BILINEAR))
+    given = {"lightness": np.stack([seen, seen[:, ::-1]])[:, None], "hints": np.zeros((2, 3, *view), np.float32)}
+    ab, mirrored = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})[0]
+    total = total + bicubic(view[0], large[0]) @ (ab + mirrored[..., ::-1]) @ bicubic(view[1], large[1]).T
+a, b = (bicubic(large[0], height) @ (total / 4).clip(-1, 1) @ bicubic(large[1], width).T).clip(-1, 1)
+kept = np.zeros((height, width))
+for step in 0.5 ** np.arange(9):  # colors that sRGB does not have get paler
+    linear = linear_rgb(lightness, a * (kept + step), b * (kept + step))
+    kept += step * (((linear > -1e-4) & (linear < 1 + 1e-4)).all(-1) & (kept < 1))
+linear = linear_rgb(lightness, a * kept, b * kept).clip(0, 1)
+srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+Image.fromarray((srgb * 255).round().astype(np.uint8)).save(target)
