@@ -20,9 +20,10 @@ from photo_files import (
     saved,
     skip_without,
 )  # fmt: skip
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from pix2pix.data.photos import read_photo
+from pix2pix.decoding.boxes import coded_bits
 
 
 def with_color_box(content, box):
@@ -81,3 +82,16 @@ def test_code_points_of_an_avif_are_honored(photo):
     assert np.abs(lightness(page) - lstar_of_luminance(matrix_luminance(DISPLAY_P3)(linear))).max() < 0.1
     (note,) = read(content[: place + 8] + struct.pack(">HH", 9, 16) + content[place + 12 :]).notes
     assert "HDR screens (PQ)" in note
+
+
+def test_more_than_8_bits_are_told(photo):
+    size = b"\xff\x4f\xff\x51" + bytes(38)
+    for head, bits in (
+        (size + b"\x0f", 16), (b"jp2c" + size + b"\x0b", 12), (size + b"\x07", 8), (b"av1C\x81\0\x40\0", 10),
+        (b"av1C\x81\0\x60\0", 12), (b"av1C\x81\0\0\0", 8), (b"hvcC" + bytes(17) + b"\xfa\0", 10), (b"words", 8),
+    ):  # fmt: skip
+        assert coded_bits(io.BytesIO(head + bytes(9))) == bits
+    for format in ("AVIF", "JPEG2000"):
+        if (format == "AVIF" and not features.check("avif")) or (format != "AVIF" and not features.check("jpg_2000")):
+            continue
+        assert coded_bits(io.BytesIO(saved(photo, format))) == 8 and read(saved(photo, format)).notes == []

@@ -20,6 +20,7 @@ from pix2pix.decoding.values import scaled, white_level
 KINDS = {"1": "L", "L": "L", "LA": "L", "La": "L", "I": "L", "F": "L", "CMYK": "CMYK", "LAB": "LAB"}  # others are RGB
 WELL_CONVERTED = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")  # to RGB by Pillow
 YCBCR, DNG_VERSION, COLOR_FILTER_ARRAY, LINEAR_RAW = 6, 50706, 32803, 34892
+BOXED = ("JPEG2000", "AVIF", "HEIF")
 SMALL_COPY_OR_MASK, SMALL_COPY = 0b101, 0b001  # bits of TIFF's NewSubfileType
 
 
@@ -63,10 +64,13 @@ def pictures_of(file: BinaryIO, name: str) -> Iterator[Picture]:
     else:
         image = open_with_pillow(file, name)
         profile, notes = image.info.get("icc_profile") or None, []
-        if profile is None and image.format in ("JPEG2000", "AVIF", "HEIF"):
+        if profile is None and image.format in BOXED:
             described = boxes.jpeg2000_profile if image.format == "JPEG2000" else boxes.described_colors
             profile, note = described(file)
             notes += [note] * bool(note)
+        bits = boxes.coded_bits(file) if image.format in BOXED else 8
+        if bits > 8 and not image.mode.startswith("I"):
+            notes.append(f"its {bits} bits a channel are read as 8")
         yield _picture(image, partial(load_image, image, profile), notes)
 
 
