@@ -55,7 +55,7 @@ def main() -> None:
     if not world.is_main:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     watchers = load_watchers(args, device)
-    models = load_models(args.weights or [None], args.runs, device)
+    models = load_models(args.weights or [None], args.runs, device, fold=args.protocol != "report")
     methods = make_methods(models, args)
     with main_first(world):
         photos, source = choose_validation_photos(args, models)

@@ -1,5 +1,7 @@
 """PSNR, SSIM and colorfulness by pix2pix.evaluation.metrics against the report's loop, scikit-image photo by photo.
 
+Then what a photo costs evaluate.py: the shipped generator, gray and the mean color, with all metrics.
+
 python benchmarks/evaluating.py                    # under a minute on two cores
 python benchmarks/evaluating.py --photos 16 --runs 1
 """
@@ -7,6 +9,7 @@ python benchmarks/evaluating.py --photos 16 --runs 1
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -15,7 +18,11 @@ from measure import Report, alternate, make_photo, parser, speedup, timed
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from pix2pix.evaluation.methods import Batch, constant_method, generator_method, gray_method
 from pix2pix.evaluation.metrics import colorfulness, psnr, ssim
+from pix2pix.evaluation.models import load_models
+from pix2pix.evaluation.scoring import batch_indices, score_batch
+from pix2pix.runs import SHIPPED_GENERATOR
 
 SIZE = 256
 
@@ -26,6 +33,7 @@ def main() -> None:
     args = flags.parse_args()
     report = Report("evaluating", args)
     measure(report, args)
+    measure_evaluation(report, args)
     report.write()
 
 
@@ -47,6 +55,24 @@ def measure(report: Report, args: argparse.Namespace) -> None:
     share = median(seconds["pix2pix.evaluation.metrics"]) / median(seconds["scikit-image"])
     report.add("time of pix2pix.evaluation.metrics / scikit-image", share, at_most=0.2)
     report.add("times as fast", speedup(seconds, "pix2pix.evaluation.metrics", "scikit-image"))
+
+
+@torch.inference_mode()
+def measure_evaluation(report: Report, args: argparse.Namespace) -> None:
+    photos = torch.stack([torch.from_numpy(np.array(make_photo(SIZE, SIZE, seed))) for seed in range(args.photos)])
+    photos = photos.permute(0, 3, 1, 2).contiguous()
+    (model,) = load_models([SHIPPED_GENERATOR], Path("runs"), torch.device("cpu"))
+    network = generator_method(model.name, model.loaded.network, model.loaded.size)
+    methods = [gray_method(), constant_method([4.0, 8.0]), network]
+    batches = [Batch.of(photos[numbers], numbers) for numbers in batch_indices(args.photos)]
+    sides = {
+        "all of evaluate.py's work": lambda: timed(lambda: [score_batch(batch, methods) for batch in batches]),
+        "the network's part": lambda: timed(lambda: [network.colorize(batch) for batch in batches]),
+    }
+    seconds = alternate(sides, args.runs)
+    report.keep(seconds)
+    for side, values in seconds.items():
+        report.add(f"3,000 photos at {SIZE}x{SIZE}: {side}", 3000 / args.photos * median(values), "s")
 
 
 @torch.inference_mode()

@@ -31,6 +31,7 @@ from pix2pix.evaluation.methods import (
 from pix2pix.evaluation.points import adherence, draw_squares, spill
 from pix2pix.evaluation.skin import compare_skin
 from pix2pix.runs import find_generator
+from pix2pix.unet import fold_batch_norm
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,11 @@ class Model:
     loaded: LoadedGenerator
 
 
-def load_models(weights: Sequence[Path | None], runs: Path, device: torch.device) -> list[Model]:
-    """The generators, on the device in eval mode, each with a name of its own; None stands for the default."""
+def load_models(weights: Sequence[Path | None], runs: Path, device: torch.device, *, fold: bool = True) -> list[Model]:
+    """The generators, on the device in eval mode, each with a name of its own; None stands for the default.
+
+    With `fold` their batch norm is folded into the convolutions, which is faster and changes roundings alone.
+    """
     paths = [find_generator(given, runs=runs, prefer_run=True) for given in weights]
     for path in paths:
         if paths.count(path) > 1:
@@ -54,7 +58,10 @@ def load_models(weights: Sequence[Path | None], runs: Path, device: torch.device
     models = []
     for path, name in zip(paths, names, strict=True):
         loaded = load_generator(path)
-        loaded.network.to(device).to(memory_format=torch.channels_last).eval()
+        loaded.network.eval()
+        if fold:
+            fold_batch_norm(loaded.network)
+        loaded.network.to(device).to(memory_format=torch.channels_last)
         unique = names.count(name) == 1 and name not in (GRAY, MEAN_COLOR, TRUTH)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         models.append(Model(name if unique else str(path), path, sha256, loaded))
