@@ -12,6 +12,11 @@ from pix2pix.checkpoint import save_generator
 from pix2pix.evaluation.lpips import PerceptualDistance
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
+# the package names its weights as torchvision did before 0.13
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The parameter 'pretrained'", "ignore:Arguments other than a weight enum"
+)
+
 
 @pytest.fixture
 def random_alexnet(monkeypatch):

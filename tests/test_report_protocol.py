@@ -11,6 +11,8 @@ from skimage.metrics import structural_similarity
 from pix2pix.evaluation.report_protocol import DID, MEANT, ReportProtocol
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
+pytestmark = pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB:UserWarning")
+
 
 @pytest.fixture
 def network():
