@@ -107,6 +107,17 @@ def place(page, x, y, color):
     recolored(page)
 
 
+def drop_on_photo(page, path):
+    """What dragging a file of text onto the photo does."""
+    script = """([name, text]) => {
+        const dragged = new DataTransfer();
+        dragged.items.add(new File([text], name));
+        const what = { dataTransfer: dragged, bubbles: true, cancelable: true };
+        document.querySelector("#editor .stage").dispatchEvent(new DragEvent("drop", what));
+    }"""
+    page.evaluate(script, [path.name, path.read_text()])
+
+
 def recolored(page):
     page.wait_for_function("() => !document.querySelector('#editor .busy')", timeout=PATIENCE)
 
@@ -193,6 +204,11 @@ def test_a_photo_is_edited_and_downloaded(page, address, colorizer, tmp_path, ru
     recolored(page)
     assert page.locator("#editor .ring").count() == 2
     np.testing.assert_allclose(seen_at(page, *places[1][:2]), after[1], atol=0.1)
+    page.locator("#editor .clear").click()
+    recolored(page)
+    drop_on_photo(page, tmp_path / "scan.points.json")
+    recolored(page)
+    assert page.locator("#editor .ring").count() == 2
     assert all(url.startswith((address, "data:", "blob:")) for url in page.asked), page.asked
     assert page.errors == []
 
