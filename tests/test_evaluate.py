@@ -197,7 +197,7 @@ def test_the_reports_protocol_stands_beside_the_plain_one(run, weights, photo_fo
         values = report["rows"][row]
         assert values["ssim"]["mean"] == pytest.approx(plain["rows"][row]["ssim"]["mean"], abs=1e-4)
         assert 0 < values["ssim_as_it_did"]["mean"] < 1 and 0 < values["ssim_as_meant"]["mean"] < 1
-    values = report["rows"]["gray"]  # whose colours do not depend on how often they are predicted
+    values = report["rows"]["gray"]  # whose colors do not depend on how often they are predicted
     assert values["ssim_as_meant"]["mean"] == pytest.approx(values["ssim"]["mean"], abs=0.05)
     assert "ssim_as_meant" not in plain["rows"]["gray"]
     assert "as it did" in (tmp_path / "report" / "results.html").read_text()

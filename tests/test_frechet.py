@@ -52,7 +52,7 @@ def test_features_are_the_networks_own(inception, batch):
 
 
 def test_torchvisions_features_are_its_own(batch, monkeypatch):
-    """With random weights: what its feature extraction finds at the last pooling, on photos it normalises itself."""
+    """With random weights: what its feature extraction finds at the last pooling, on photos it normalizes itself."""
     torch.manual_seed(0)
     network = inception_v3(weights=None, init_weights=False, transform_input=True).eval()
     monkeypatch.setattr(Inception_V3_Weights, "get_state_dict", lambda self, *words, **more: network.state_dict())

@@ -14,7 +14,7 @@ from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 # the package names its weights as torchvision did before 0.13
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:The parameter 'pretrained'", "ignore:Arguments other than a weight enum"
+    "ignore:The parameter 'pretrained'", "ignore:Arguments other than a"
 )
 
 

@@ -12,7 +12,7 @@ def test_the_photos_that_ssim_misjudges():
     gain = torch.tensor([1.0, 1, -3, 1, 0.5, 9, 2, 12], dtype=torch.float64)
     gray = torch.full_like(gain, 20)
     scores = {"gray": {"psnr": gray}, "model": {"psnr": gray + gain, "ssim": similarity}}
-    assert misjudged(scores, "model") == {"low SSIM, colours right": [5, 4], "high SSIM, colours wrong": [2, 6]}
+    assert misjudged(scores, "model") == {"low SSIM, colors right": [5, 4], "high SSIM, colors wrong": [2, 6]}
 
 
 def test_best_median_and_worst():

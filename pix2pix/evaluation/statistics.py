@@ -73,7 +73,7 @@ def gain_over_gray(scores: Scores, model: str) -> np.ndarray:
 
 
 def misjudged(scores: Scores, model: str) -> dict[str, list[int]]:
-    """The photos whose SSIM says the contrary of their colours.
+    """The photos whose SSIM says the opposite of their colors.
 
     Of the quarter with the lowest SSIM, those whose PSNR is highest above gray's first: they look right all the same.
     Of the quarter with the highest, those whose PSNR is lowest beside gray's first: they do not.
@@ -82,8 +82,8 @@ def misjudged(scores: Scores, model: str) -> dict[str, list[int]]:
     order = scores[model]["ssim"].argsort(stable=True).tolist()
     quarter = max(1, len(order) // 4)
     return {
-        "low SSIM, colours right": sorted(order[:quarter], key=lambda number: -gain[number]),
-        "high SSIM, colours wrong": sorted(order[-quarter:], key=lambda number: gain[number]),
+        "low SSIM, colors right": sorted(order[:quarter], key=lambda number: -gain[number]),
+        "high SSIM, colors wrong": sorted(order[-quarter:], key=lambda number: gain[number]),
     }
 
 
