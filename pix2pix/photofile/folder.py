@@ -21,7 +21,7 @@ from pix2pix.photofile.read import MAX_PIXELS, Page
 from pix2pix.photofile.tasks import Task
 
 THREADS = min(8, 1 + (os.cpu_count() or 1))
-MOST_IN_FLIGHT = 16  # photos that are read, colorized or written at the same time
+MOST_IN_FLIGHT = 2 * THREADS  # photos that are read, colorized or written at the same time
 PIXELS_IN_FLIGHT = 48_000_000  # of all of them: four of a phone's photos; a larger one is alone
 BYTES_A_PIXEL = 12  # that a photo takes on its way
 Results = Iterator[tuple[Task, list[str] | UserError]]
