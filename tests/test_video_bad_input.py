@@ -3,6 +3,7 @@
 import sys
 
 import film_files
+import numpy as np
 import pytest
 from film_files import StubColorizer, read_frames, write_film
 
@@ -83,24 +84,16 @@ def test_points_outside_the_frames_or_after_the_end(tmp_path):
     assert any("after its last frame" in note for note in notes)
 
 
-def test_a_full_disk(tmp_path, monkeypatch):
-    write_film(tmp_path / "film.mkv", 5)
-
-    class Full:
-        def __init__(self, container):
-            self.container = container
-
-        def __getattr__(self, name):
-            return getattr(self.container, name)
-
-        def mux(self, packets):
-            if packets:
-                raise av.error.OSError(28, "No space left on device")
-
-    opened = av.open
-    monkeypatch.setattr(av, "open", lambda file, mode="r", **o: Full(opened(file, mode, **o)) if mode == "w" and
-                        isinstance(file, str) else opened(file, mode, **o))  # fmt: skip
-    refused(tmp_path, "film.mkv", "the disk is full")
+def test_a_full_disk(tmp_path):
+    resource = pytest.importorskip("resource")
+    noise = np.random.default_rng(0).integers(0, 255, (6, 48, 64)).astype(np.uint8)
+    write_film(tmp_path / "film.mkv", noise)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, limits[1]))  # no file may be larger
+    try:
+        refused(tmp_path, "film.mkv", "the disk is full", encoder=Encoder(crf=0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_without_pyav_the_command_that_installs_it_is_named(tmp_path, monkeypatch):
