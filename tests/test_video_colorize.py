@@ -91,6 +91,14 @@ def test_sound_subtitles_chapters_and_tags_are_copied(tmp_path):
         assert file.streams.audio[0].metadata["language"] == "deu"
 
 
+@pytest.mark.parametrize(("name", "sound"), [("film.mp4", "aac"), ("film.ts", "mp2"), ("film.mov", "pcm_s16le")])
+def test_sound_and_times_in_other_containers(tmp_path, name, sound):
+    write_film(tmp_path / name, 4, codec="libx264", sound=sound)
+    path, _ = colorized(tmp_path, name)
+    assert packets_of(path, "audio") == packets_of(tmp_path / name, "audio") != []
+    assert [frame.time for frame in read_frames(path)] == [frame.time for frame in read_frames(tmp_path / name)]
+
+
 def test_what_the_container_cannot_hold_is_named(tmp_path):
     write_film(tmp_path / "film.mkv", sound="aac", subtitles=True)
     path, notes = colorized(tmp_path, "film.mkv", target="new.mp4")
