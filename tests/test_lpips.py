@@ -13,9 +13,7 @@ from pix2pix.evaluation.lpips import PerceptualDistance
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 # the package names its weights as torchvision did before 0.13
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The parameter 'pretrained'", "ignore:Arguments other than a"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:The parameter 'pretrained'", "ignore:Arguments other than a")
 
 
 @pytest.fixture
