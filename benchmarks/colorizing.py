@@ -94,12 +94,12 @@ def measure_large(report: Report, args: argparse.Namespace, folder: Path, megapi
 
 
 def measure_folder(report: Report, args: argparse.Namespace, folder: Path) -> None:
-    """`colorize.py FOLDER`, less the start, against reading, colouring and writing each alone."""
+    """`colorize.py FOLDER`, less the start, against reading, coloring and writing each alone."""
     photos = make_photos(folder / "photos", args.photos, 640, 480)
     colorizer, out = Colorizer(device="cpu"), folder / "out"
     out.mkdir()
     pages = [read_pages(photo, photo.name) for photo in photos]
-    coloured = [colorizer.colorize_lightness(page[0].lightness)[0].permute(1, 2, 0).numpy() for page in pages]
+    colored = [colorizer.colorize_lightness(page[0].lightness)[0].permute(1, 2, 0).numpy() for page in pages]
 
     def read() -> None:
         for photo in photos:
@@ -110,13 +110,13 @@ def measure_folder(report: Report, args: argparse.Namespace, folder: Path) -> No
             colorizer.colorize_lightness(page[0].lightness)
 
     def write() -> None:
-        for photo, page, rgb in zip(photos, pages, coloured, strict=True):
+        for photo, page, rgb in zip(photos, pages, colored, strict=True):
             write_pages(page, [rgb], out / photo.name)
 
     one = photos[0]
     sides = {
         "reading alone": lambda: timed(read),
-        "network and colours alone": lambda: timed(network),
+        "network and colors alone": lambda: timed(network),
         "writing alone": lambda: timed(write),
         "one photo, whole process": lambda: run_process("colorize.py", one, "-o", out / "0.jpg", "--overwrite").seconds,
         "folder, whole process": lambda: run_process("colorize.py", one.parent, "-o", out, "--overwrite").seconds,

@@ -1,7 +1,7 @@
 """The network of Kang et al. 2023, "DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders", tiny size.
 
 Built from the paper's description around torchvision's ConvNeXt-T, with random weights: it is here for its time, not
-for its colours.
+for its colors.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PixelBlock(nn.Module):
 
 
 class ColorBlock(nn.Module):
-    """The colour queries (N, QUERIES, HIDDEN) look at the pixels of one scale (N, H W, HIDDEN), then at each other."""
+    """The color queries (N, QUERIES, HIDDEN) look at the pixels of one scale (N, H W, HIDDEN), then at each other."""
 
     def __init__(self) -> None:
         super().__init__()

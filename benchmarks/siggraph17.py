@@ -1,6 +1,6 @@
 """The network of Zhang et al. 2017, "Real-Time User-Guided Image Colorization with Learned Deep Priors".
 
-Built from the paper's description, with random weights: it is here for its time and memory, not for its colours.
+Built from the paper's description, with random weights: it is here for its time and memory, not for its colors.
 """
 
 from __future__ import annotations

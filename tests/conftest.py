@@ -36,7 +36,7 @@ def forced_precision(request, monkeypatch):
 
 @pytest.fixture(scope="session")
 def real_photos():
-    """Twelve colour photos (96, 128, 3) uint8 cut from four of scikit-image's."""
+    """Twelve color photos (96, 128, 3) uint8 cut from four of scikit-image's."""
     cuts = []
     for photo in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket()):
         cuts += [photo[top : top + 192 : 2, 40 : 40 + 256 : 2] for top in (0, 50, 100)]

@@ -81,7 +81,7 @@ def test_siggraph17_has_the_papers_shape():
 
 
 def test_ddcolor_has_the_papers_shape():
-    """Kang et al. 2023: 100 colour queries look at three scales in turn, nine times, and make a map each."""
+    """Kang et al. 2023: 100 color queries look at three scales in turn, nine times, and make a map each."""
     network, seen = DDColorTiny().eval(), []
     for block in network.color_blocks:
         block.register_forward_hook(lambda block, inputs, queries: seen.append((inputs[2].shape[1], queries.shape)))

@@ -125,7 +125,7 @@ def test_reducing_chroma_equals_bisection_of_every_pixel_alone(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
-def test_whole_numbers_are_the_rounded_colours(dtype):
+def test_whole_numbers_are_the_rounded_colors(dtype):
     """In and out of the gamut, and more pixels than are converted at a time."""
     generator = torch.Generator().manual_seed(2)
     lightness = torch.rand(2, 1, 300, 500, generator=generator, dtype=torch.float64) * 2 - 1
@@ -141,7 +141,7 @@ def test_whole_numbers_are_the_rounded_colours(dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_colours_are_computed_in_single_precision_at_least_whatever_comes_in_or_goes_out(dtype):
+def test_colors_are_computed_in_single_precision_at_least_whatever_comes_in_or_goes_out(dtype):
     generator = torch.Generator().manual_seed(3)
     lightness = (torch.rand(1, 1, 20, 30, generator=generator) * 2 - 1).to(dtype)
     ab = (torch.rand(1, 2, 20, 30, generator=generator) - 0.5).to(dtype)
@@ -152,7 +152,7 @@ def test_colours_are_computed_in_single_precision_at_least_whatever_comes_in_or_
 
 
 def linear_rgb(lightness, a, b):
-    """CIE 15's definition for one colour, in plain floats: linear R, G, B."""
+    """CIE 15's definition for one color, in plain floats: linear R, G, B."""
     fy = (lightness + 16) / 116
     curves = (fy + a / 500, fy, max(fy - b / 200, 0))
     xyz = [white * (f**3 if f > 0.2068966 else (f - 16 / 116) / 7.787) for f, white in zip(curves, WHITE, strict=True)]

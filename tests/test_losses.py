@@ -78,7 +78,7 @@ def test_feature_loss_on_torchvisions_resnet18(feature_loss, batch):
     assert feature_loss(lightness, ab / 2, ab).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_feature_loss_trains_the_colours_alone(feature_loss, batch):
+def test_feature_loss_trains_the_colors_alone(feature_loss, batch):
     lightness, ab = to_lab(batch[..., :96])
     assert feature_loss(lightness, ab, ab).item() == 0
     fake = (ab / 2).requires_grad_()

@@ -55,7 +55,7 @@ def test_the_published_form_is_read_with_and_without_a_byte_order_mark(tmp_path)
         (b'{"points": {}}', "holds no"),
         (b'{"points": [3]}', "point 1: 3 is no"),
         (b'{"points": [{"x": 1, "y": 2, "color": "red"}, {"x": 1, "y": 2}]}', "point 2: has no color"),
-        (b'{"points": [{"x": 1, "color": "red", "y": 2, "colour": "red"}]}', "point 1: unknown 'colour'"),
+        (b'{"points": [{"x": 1, "color": "red", "y": 2, "hue": "red"}]}', "point 1: unknown 'hue'"),
         (b'{"points": [{"x": "1", "y": 2, "color": "red"}]}', "point 1: x is '1', not a number"),
         (b'{"points": [{"x": true, "y": 2, "color": "red"}]}', "point 1: x is True"),
         (b'{"points": [{"x": NaN, "y": 2, "color": "red"}]}', "point 1: x is nan"),

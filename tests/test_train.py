@@ -29,7 +29,7 @@ def pretrained(run, photo_folder, tmp_path):
     return tmp_path / "runs" / "001-pretrain"
 
 
-def test_the_generator_knows_the_mean_colour_of_its_training_photos(pretrained, photo_folder):
+def test_the_generator_knows_the_mean_color_of_its_training_photos(pretrained, photo_folder):
     """What scikit-image's Lab says of the same photos, within what every fourth pixel leaves out."""
     names = json.loads((pretrained / "split.json").read_text())["train"]
     labs = []

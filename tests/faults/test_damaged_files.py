@@ -132,7 +132,7 @@ def test_photos(generator, tmp_path):
             colorize_file(colorizer, photo, target, name=photo.name, max_pixels=10_000_000)
             with Image.open(target) as image:
                 image.load()
-            counts["coloured"] += 1
+            counts["colored"] += 1
             target.unlink()
         except UserError as error:
             assert str(error).startswith(photo.name) and "\n" not in str(error)
@@ -140,7 +140,7 @@ def test_photos(generator, tmp_path):
         finally:
             signal.alarm(0)
         assert not list((tmp_path / "out").iterdir())
-    print("colouring:", dict(counts))
+    print("coloring:", dict(counts))
     assert min(counts.values()) > 100
 
     photos = find_photos([tmp_path / "in"])
