@@ -16,6 +16,8 @@ from pix2pix.checkpoint import save_generator
 from pix2pix.evaluation.frechet import InceptionFeatures, frechet_distance
 from pix2pix.unet import UNetGenerator
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning")
+
 
 @pytest.fixture
 def inception(tmp_path):
