@@ -6,6 +6,7 @@ import socket
 import sys
 import tempfile
 import urllib.request
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -219,10 +220,16 @@ def test_several_photos_one_of_them_damaged(page, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     drop(page, tmp_path / "astronaut.png", tmp_path / "coffee <b>&.jpg", tmp_path / "broken.jpg")
     page.locator("#said >> text=broken.jpg is not a photo that can be read").wait_for()
-    place(page, 0.5, 0.5, "#ffff00")  # on the astronaut's face, too light for a blue or a red of such strength
-    with_zip = downloaded(page, "#download-all", tmp_path / "all.zip")
-    assert with_zip == "colorized.zip"
+    place(page, 0.5, 0.5, "#a05030")
+    assert downloaded(page, "#download-all", tmp_path / "all.zip") == "colorized.zip"
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert len(archive.namelist()) == 2
 
+    page.locator("#drop input:not([type=file])").click()
+    page.locator("[role=option]").last.click()
+    shown = "() => document.querySelector('#editor .color').naturalWidth === 150"
+    page.wait_for_function(shown, timeout=PATIENCE)
+    assert page.locator("#editor .ring").count() == 0, "these are of the other photo"
     page.locator("#editor .slider").fill("50")
     box = page.locator("#editor .stage").bounding_box()
     page.screenshot(path=tmp_path / "page.png", timeout=PATIENCE)
