@@ -19,7 +19,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("ben
 CURRENT = [
     path for path in DOCUMENTS if path.name not in ("experiments.md", "CHANGELOG.md")
 ]  # those two tell of the past
-PATTERNS = ("*.py", "pix2pix/**/*.py", "tests/**/*.py", "benchmarks/*.py", "docs/*.py")
+PATTERNS = ("*.py", "pix2pix/**/*.py", "tests/**/*.py", "benchmarks/*.py", "docs/*.py", "examples/*.py")
 SOURCES = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
 COMMANDS = ("train.py", "evaluate.py", "colorize.py")
 STEMS = ("normal", "synchron", "initial", "equal", "optim", "recogn", "minim", "maxim")
