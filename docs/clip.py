@@ -67,7 +67,7 @@ def save(pictures: list[Image.Image], path: Path) -> None:
     """As an animated WebP of at most LARGEST bytes, at the best quality that gives it."""
     for quality in (80, 65, 50, 35):
         options = {"save_all": True, "append_images": pictures[1:], "duration": 1000 // RATE, "loop": 0}
-        pictures[0].save(path, quality=quality, method=6, **options)
+        pictures[0].save(path, quality=quality, method=4, **options)
         if path.stat().st_size <= LARGEST:
             return
     raise UserError(f"{path} has more than {LARGEST / 1e6:g} MB at quality {quality}; give fewer --frames")
