@@ -11,6 +11,7 @@ import argparse
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +82,8 @@ def draw_exploration(rgb: np.ndarray, path: Path) -> None:
 
     tall = 3.15 * float(np.clip(rgb.shape[0] / rgb.shape[1], 0.25, 1.6))  # inches of a picture that is 3.15 wide
     figure = Figure(figsize=(16, 2 * tall + 4.3), dpi=100, layout="constrained")
-    top, bottom = np.ravel(figure.subfigures(2, 1, height_ratios=(tall + 0.5, tall + 3.8)))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(tall + 0.5, tall + 3.8))
+    top, bottom = halves
 
     pictures = (rgb, planes, *np.moveaxis(planes, 2, 0))
     titles = ("Photo", "Lab, scaled to [0, 1]", "L: dark to light", "a: green to magenta", "b: blue to yellow")

@@ -219,11 +219,12 @@ class Colorizer:
             raise TypeError(f"expected a Pillow image, an array, a tensor or a list, got {type(photo).__name__}")
         if photo.dtype != torch.uint8 or photo.ndim != 4 or photo.shape[1] not in (1, 3) or not photo.numel():
             raise ValueError(f"expected uint8 (N, 1, H, W) or (N, 3, H, W), got {photo.dtype} {tuple(photo.shape)}")
-        colorized = [
-            self.colorize_lightness(lightness_of_pixels(_as_pixels(one)), its).to(photo.device)
-            for one, its in zip(photo, _for_each(photo, points), strict=True)
-        ]
-        return torch.cat(colorized)
+        return torch.cat(
+            [
+                self.colorize_lightness(lightness_of_pixels(_as_pixels(one)), its).to(photo.device)
+                for one, its in zip(photo, _for_each(photo, points), strict=True)
+            ]
+        )
 
     @torch.inference_mode()
     def colorize_lightness(

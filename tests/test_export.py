@@ -14,7 +14,7 @@ from pix2pix import export
 from pix2pix.checkpoint import load_generator, save_generator
 from pix2pix.errors import UserError
 from pix2pix.inference import Colorizer
-from pix2pix.unet import GeneratorConfig, UNetGenerator
+from pix2pix.unet import GeneratorConfig, ResNet18Encoder, UNetGenerator
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -24,6 +24,12 @@ onnxruntime = pytest.importorskip("onnxruntime")
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResNet18Encoder, "widths", (8, 8, 16, 16, 32))
+        yield _saved(tmp_path_factory)
+
+
+def _saved(tmp_path_factory):
     network = UNetGenerator(GeneratorConfig(decoder_widths=(8, 8, 8, 8), hints=True)).eval()
     torch.nn.init.normal_(network.head.conv.bias, 0, 0.1)
     path = tmp_path_factory.mktemp("export") / "generator.pt"
