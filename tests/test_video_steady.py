@@ -23,7 +23,7 @@ def flickering(seed=0):
     rng = torch.Generator().manual_seed(seed)
 
     def predict(lightness, points, cut):
-        return 0.2 + 0.1 * torch.randn(1, 2, 1, 1, generator=rng).expand(1, 2, *lightness.shape[2:])
+        return 0.2 + 0.02 * torch.randn(1, 2, 1, 1, generator=rng).expand(1, 2, *lightness.shape[2:])
 
     return predict
 
@@ -36,8 +36,8 @@ def test_flicker_where_nothing_moves_is_averaged_away():
     frames = scene(0, 40)
     alone, steady = (run(colors, frames, flickering()) for colors in (each_alone, steady_colors))
     assert len(steady) == len(alone) == 40
-    assert steady.diff(dim=0).abs().mean() < 0.1 * alone.diff(dim=0).abs().mean()
-    assert steady[10:].mean() == pytest.approx(0.2, abs=0.06)
+    assert steady.diff(dim=0).abs().mean() < 0.2 * alone.diff(dim=0).abs().mean()
+    assert steady[10:].mean() == pytest.approx(0.2, abs=0.02)
 
 
 def test_a_cut_starts_anew():
@@ -72,7 +72,7 @@ def test_what_moves_gets_the_newest_color():
 def test_a_change_of_exposure_is_no_change():
     frames = [lightness * 0.5 + (0.2 if n % 2 else 0) for n, lightness in enumerate(scene(4, 30))]
     alone, steady = (run(colors, frames, flickering()) for colors in (each_alone, steady_colors))
-    assert steady.diff(dim=0).abs().mean() < 0.1 * alone.diff(dim=0).abs().mean()
+    assert steady.diff(dim=0).abs().mean() < 0.2 * alone.diff(dim=0).abs().mean()
 
 
 def test_points_begin_at_their_frame_or_time_and_end_with_the_shot():

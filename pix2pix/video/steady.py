@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pix2pix.color import AB_SCALE
 from pix2pix.hints import Point
 
 LONGEST_GAP = 4  # frames from one prediction to the next, at most
-MOVED = 5.0  # the mean change of L since the last prediction that asks for another one
-CLOSE = 4.0  # the change of L at which a frame's place has little of a neighboring prediction's color
-SAME = 6.0  # the change of L at which little of a place's older colors is kept
+MOVED_CORRELATION, MOVED_CHANGE = 0.9, 1.0  # less like the last predicted frame, and as much changed: predict again
+CLOSE = 2.0  # the change of L at which a frame's place has little of a neighboring prediction's color
+SAME = 4.0  # the change of L at which little of a place's older colors is kept
+FAR = 25.0  # and the change of ab: thin things that moved, in the dark, change L too little
 MEMORY = 0.85  # the share of older colors where nothing changes
 CUT_CORRELATION, CUT_CHANGE = 0.4, 4.0  # a frame less like the one before it, and as much changed, is a new shot
 BLUR = 5  # pixels: grain is no change
@@ -76,7 +78,7 @@ def steady_colors(frames: Iterable[Seen], predict: Predict) -> Iterator[Tensor]:
             key = None
             average = Average()
         waiting.append(Frame(lightness, calm, points, cut))
-        if key is None or len(waiting) >= LONGEST_GAP or _change(key[0].calm, calm) > MOVED:
+        if key is None or len(waiting) >= LONGEST_GAP or has_moved(key[0].calm, calm):
             yield from settle()
         last = calm
     yield from settle()
@@ -92,8 +94,16 @@ def calm_lightness(lightness: Tensor) -> Tensor:
 
 def is_cut(before: Tensor, after: Tensor) -> bool:
     """Whether two frames that follow each other, by their calm L, show different things."""
-    correlation = (before * after).mean() / (before.square().mean() * after.square().mean()).sqrt().clamp(min=1e-6)
-    return bool(correlation < CUT_CORRELATION) and _change(before, after) > CUT_CHANGE
+    return _correlation(before, after) < CUT_CORRELATION and _change(before, after) > CUT_CHANGE
+
+
+def has_moved(before: Tensor, after: Tensor) -> bool:
+    """Whether a frame, by its calm L, needs a prediction of its own since the last predicted one."""
+    return _correlation(before, after) < MOVED_CORRELATION and _change(before, after) > MOVED_CHANGE
+
+
+def _correlation(before: Tensor, after: Tensor) -> float:
+    return float((before * after).mean() / (before.square().mean() * after.square().mean()).sqrt().clamp(min=1e-6))
 
 
 def _change(before: Tensor, after: Tensor) -> float:
@@ -113,7 +123,7 @@ def mix(calm: Tensor, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor
 
 
 class Average:
-    """The running mean of ab over time, forgotten where L changes."""
+    """The running mean of ab over time, forgotten where L changes, or ab a lot."""
 
     def __init__(self) -> None:
         self.calm: Tensor | None = None
@@ -122,7 +132,8 @@ class Average:
     def __call__(self, calm: Tensor, ab: Tensor) -> Tensor:
         """The next frame's calm L (1, 1, h, w) and ab (1, 2, h, w) to its averaged ab."""
         if self.calm is not None and self.ab is not None:
-            kept = MEMORY * torch.exp(-(((calm - self.calm) / SAME) ** 2))
+            turned = AB_SCALE * (ab - self.ab).norm(dim=1, keepdim=True)
+            kept = MEMORY * torch.exp(-(((calm - self.calm) / SAME) ** 2) - (turned / FAR) ** 2)
             ab = torch.lerp(ab, self.ab, kept)
         self.calm, self.ab = calm, ab
         return ab
