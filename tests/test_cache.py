@@ -281,7 +281,7 @@ def test_a_signal_ends_the_build_at_once_and_leaves_nothing(photo_folder, tmp_pa
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", BUILD], cwd=tmp_path, env=environment, **pipes) as child:
-        assert child.stdout.readline() == "decoding\n"
+        assert child.stdout.readline().startswith("decoding")  # two threads may say so at once
         child.send_signal(getattr(signals, signal))
         said, errors = child.communicate(timeout=60)  # to decode all takes 15 seconds
     assert child.returncode == code and "Traceback" not in errors and said.count("decoding") < 200  # of 312
