@@ -16,7 +16,7 @@ from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import refuse_special, replacing
 from pix2pix.unet import GeneratorConfig, ImageNetNormalize, UNetGenerator
 
-FORMAT = 1
+TRAINING_FORMATS = (2,)
 GENERATOR_FORMATS = (1, 2)  # the first has no hints; the last is written
 WIDEST = 2048  # a decoder wider than this is none that was trained, and could fill the memory
 TRAINING, GENERATOR = "pix2pix training checkpoint", "pix2pix generator"
@@ -32,12 +32,12 @@ class LoadedGenerator:
 
 
 def save_training(path: Path, state: dict[str, Any]) -> None:
-    _save(path, {"kind": TRAINING, "format": FORMAT, **state})
+    _save(path, {"kind": TRAINING, "format": TRAINING_FORMATS[-1], **state})
 
 
 def load_training(path: Path) -> dict[str, Any]:
     """The state that `save_training` wrote, on the CPU. Raises UserError for anything else."""
-    return _load(path, TRAINING, (FORMAT,))
+    return _load(path, TRAINING, TRAINING_FORMATS)
 
 
 def save_generator(path: Path, network: UNetGenerator, *, size: int, about: dict[str, Any]) -> None:
@@ -125,6 +125,8 @@ def _load(path: Path, kind: str, formats: tuple[int, ...]) -> dict[str, Any]:
         hint = f"; use {path.parent / 'generator.pt'}" if found == TRAINING else ""
         raise UserError(f"{path} is {what}, not a {kind}{hint}")
     if content.get("format") not in formats:
-        known = " and ".join(map(str, formats))
-        raise UserError(f"{path} has format {content.get('format')}, this program knows {known}; update it")
+        found, known = content.get("format"), " and ".join(map(str, formats))
+        older = isinstance(found, int) and found < formats[0]
+        advice = "an older version wrote it" if older else "update the program"
+        raise UserError(f"{path} has format {found}, this program knows {known}: {advice}")
     return content

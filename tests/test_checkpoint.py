@@ -143,3 +143,9 @@ def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert load_training(tmp_path / "last.pt")["step"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_run_of_an_older_version_is_named_as_such(tmp_path):
+    torch.save({"kind": checkpoint.TRAINING, "format": 1, "step": 3}, tmp_path / "last.pt")
+    with pytest.raises(UserError, match=r"last\.pt has format 1, this program knows 2: an older version wrote it"):
+        load_training(tmp_path / "last.pt")
