@@ -36,7 +36,7 @@ def main() -> None:
 def draw(colorizer: Colorizer, photos: list[np.ndarray], path: Path) -> None:
     real = torch.stack([square(photo) for photo in photos])
     gray = gray_batch(real)
-    draw_sheet([("gray", gray), ("colored", colorizer.colorize(gray)), ("real", real)], [{}] * len(photos), path)
+    draw_sheet([("gray", gray), ("colorized", colorizer.colorize(gray)), ("real", real)], [{}] * len(photos), path)
 
 
 def square(photo: np.ndarray) -> torch.Tensor:
