@@ -16,6 +16,9 @@ from skimage import data
 from pix2pix import recorder
 from pix2pix.unet import ResNet18Encoder
 
+os.environ["OMP_NUM_THREADS"] = "1"  # of child processes
+torch.set_num_threads(1)  # one process per core: threads of several would wait for each other
+
 ROOT = Path(__file__).parent.parent
 
 
