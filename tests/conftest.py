@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of child processes
 torch.set_num_threads(1)  # one process per core: threads of several would wait for each other
 
 ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def pytest_addoption(parser):
@@ -87,6 +89,31 @@ def batch(real_photos):
 def narrow(monkeypatch):
     """Networks of the same layers with a tenth of the weights: their checkpoints are written in no time."""
     monkeypatch.setattr(ResNet18Encoder, "widths", (8, 8, 16, 16, 32))
+
+
+@pytest.fixture
+def browser():
+    """A headless Chromium; the test is skipped where none is installed."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Folders called "locked" cannot be read, not even by root."""
+    scan = os.scandir
+
+    def refuse(path="."):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
 
 
 @pytest.fixture

@@ -118,17 +118,9 @@ def test_walking_follows_links_last_and_once(tmp_path):
     assert found == ["a/1", "a/nothing", "a/b/2", "a/loop/y/4", "a/loop/z/3"] and not problems
 
 
-def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+def test_folders_that_cannot_be_read_are_named(tmp_path, locked):
     (tmp_path / "locked").mkdir()
     (tmp_path / "open").touch()
-    scan = os.scandir
-
-    def refuse(path="."):
-        if str(path).endswith("locked"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
     problems = []
     assert list(walk_files(tmp_path, problems)) == [(str(tmp_path), ["open"])]
     assert problems == [f"cannot read the folder {tmp_path / 'locked'}: Permission denied"]

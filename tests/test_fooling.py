@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from pix2pix.errors import UserError
 from pix2pix.evaluation.fooling import write_fooling_page
 from pix2pix.evaluation.methods import gray_method
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CPU = torch.device("cpu")
 
 
@@ -36,17 +34,6 @@ def asked(tmp_path_factory, photo_set):
     path = tmp_path_factory.mktemp("fooling") / "human.html"
     assert write_fooling_page(path, photo_set, gray_method(), CPU, seed=98) == 12
     return path
-
-
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 def test_people_are_asked_and_the_rate_is_right(asked, browser):

@@ -1,7 +1,6 @@
 """results.html and human.html: no network, every row, and both in a headless Chromium on a phone and a desktop."""
 
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from pix2pix.evaluation.results import Results
 from pix2pix.evaluation.scoring import score_batch
 from pix2pix.evaluation.statistics import summarize
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CONTRAST = """() => {
   const level = text => {
     const parts = text.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255);
@@ -85,17 +83,6 @@ def output(tmp_path_factory, photo_set):
     write_outputs(folder, results, dataset, methods, torch.device("cpu"))
     write_fooling_page(folder / "human.html", photo_set, methods[2], torch.device("cpu"), seed=98)
     return folder
-
-
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("name", ["results.html", "human.html"])

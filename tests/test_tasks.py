@@ -156,16 +156,8 @@ def test_pictures_that_are_not_read_are_said():
     assert made.remarks == ["a: left out, since they cannot be read: 2 .cr2, 1 .jxl, 1 .psd"]
 
 
-def test_folders_that_cannot_be_read_are_failures(monkeypatch):
+def test_folders_that_cannot_be_read_are_failures(locked):
     make("a/1.jpg", "a/locked/2.jpg", "a/open/3.jpg")
-    scan = os.scandir
-
-    def refuse(path="."):
-        if str(path).endswith("locked"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
     made = plan("a")
     assert [source for source, _ in pairs(made)] == ["a/1.jpg", "a/open/3.jpg"]
     said = f"cannot read the folder {Path('a/locked').absolute()}: Permission denied; its photos are left out"

@@ -1,7 +1,6 @@
 """colorize.py --serve: the page in a headless Chromium, with real uploads; and what a client cannot make it do."""
 
 import json
-import shutil
 import socket
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from conftest import CHROMIUM
 from PIL import Image
 from skimage import data
 from skimage.color import rgb2lab
@@ -21,7 +21,6 @@ from pix2pix.errors import UserError
 from pix2pix.inference import Colorizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:gradio")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
