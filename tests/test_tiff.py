@@ -239,8 +239,8 @@ def test_cmyk_of_both_depths(tmp_path, deep_photo):
 
 
 def test_ycbcr_and_palettes_stay_with_pillow(photo, tmp_path):
-    ycbcr = np.asarray(Image.fromarray(photo).convert("YCbCr"))
-    expected = np.asarray(Image.fromarray(ycbcr, "YCbCr").convert("RGB")).astype(int)
+    converted = Image.fromarray(photo).convert("YCbCr")
+    ycbcr, expected = np.asarray(converted), np.asarray(converted.convert("RGB")).astype(int)
     for options in ({}, {"compression": "zlib"}, {"byteorder": ">"}):
         content = tiff(ycbcr, photometric="ycbcr", **options)
         assert np.abs(trained(content, tmp_path) - expected).max() <= 2

@@ -67,7 +67,7 @@ def test_a_photo_turned_by_exif_is_upright(tmp_path):
 def test_transparency_is_kept_for_the_preview(tmp_path):
     alpha = np.zeros_like(GRAY)
     alpha[:, 64:] = 255
-    Image.fromarray(np.dstack((GRAY, alpha)), "LA").save(tmp_path / "clear.png")
+    Image.fromarray(np.dstack((GRAY, alpha))).save(tmp_path / "clear.png")
     np.testing.assert_array_equal(open_photo(tmp_path / "clear.png", LIMIT).alpha, alpha)
 
 

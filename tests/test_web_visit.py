@@ -165,7 +165,7 @@ def test_what_the_browser_is_given(visit, colorizer, tmp_path):
 
 def test_a_transparent_photo_is_shown_so(tmp_path, colorizer):
     alpha = np.where(np.arange(128) < 64, 0, 255).astype(np.uint8) * np.ones_like(GRAY)
-    Image.fromarray(np.dstack((GRAY, alpha)), "LA").save(tmp_path / "clear.png")
+    Image.fromarray(np.dstack((GRAY, alpha))).save(tmp_path / "clear.png")
     visit = Visit()
     visit.drop([str(tmp_path / "clear.png")], LIMIT)
     head, _, content = view(colorizer, visit.photo)["color"].partition(",")

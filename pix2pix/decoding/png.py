@@ -84,10 +84,12 @@ def described_by_gamma(info: Mapping[Any, Any]) -> bytes | None:
 
 
 def scale_key(image: Image.Image, bits: int) -> None:
-    """Make the transparent gray of a PNG of 2 or 4 bits one of 8, as Pillow makes its pixels."""
+    """Make the transparent gray of a PNG of 1, 2 or 4 bits one of 8, as Pillow makes its pixels."""
     key = image.info.get("transparency")
-    if image.mode == "L" and isinstance(key, int):
+    if isinstance(key, int) and image.mode == "L":
         image.info["transparency"] = key * {2: 85, 4: 17}.get(bits, 1)
+    elif isinstance(key, int) and image.mode == "1":  # Pillow 12 does so itself
+        image.info["transparency"] = 255 if key else 0
 
 
 def low_bytes(file: BinaryIO) -> Image.Image | None:
