@@ -1,9 +1,8 @@
 """Two processes on the CPU: their gradients are the mean of both halves', and both stages train and resume."""
 
 import json
-import os
 import shutil
-import socket
+import subprocess
 
 import one_of_two
 import pytest
@@ -15,25 +14,37 @@ from pix2pix.losses import GANLoss
 from pix2pix.training import pretrain_step
 
 TORCHRUN = ("-m torch.distributed.run", "--nproc_per_node=2", "--standalone", ROOT / "tests" / "narrow_train.py")
-SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 2, "--log-every", 1, "--cache", "cache", "--precision", "fp32")
+SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 2, "--log-every", 1, "--precision", "fp32")
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("two")
+
+
+@pytest.fixture(scope="module")
+def launch(folder):
+    """`launch("narrow_train.py", ...)` in two processes of torchrun's engine, in `folder`; it fails if they do."""
+    child = process("tests/torchrun_jobs.py", cwd=folder, stdin=subprocess.PIPE)
+
+    def job(*words):
+        child.stdin.write(json.dumps([str(word) for word in words]) + "\n")
+        child.stdin.flush()
+        said = []
+        for line in child.stdout:
+            said.append(line)
+            if line.startswith("ended: "):
+                break
+        assert said[-1] == "ended: 0\n", "".join(said)
+
+    yield job
+    output_of(child)
+
+
+@pytest.fixture(scope="module")
+def saved(launch, folder):
     """What rank 0 of two processes saved after a step of each stage."""
-    folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    children = []
-    for rank in (0, 1):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in place.items()})
-        children.append(process("tests/one_of_two.py", folder / "saved.pt", cwd=folder))
-        for name in place:
-            del os.environ[name]
-    said = [output_of(child) for child in children]
-    assert [child.returncode for child in children] == [0, 0], said
+    launch("one_of_two.py", folder / "saved.pt")
     return torch.load(folder / "saved.pt", weights_only=True)
 
 
@@ -86,24 +97,19 @@ def test_the_gan_stage_averages_both_networks_gradients(saved):
     assert_close(saved["gan"]["generator"], expected)
 
 
-def test_both_stages_train_and_resume_under_torchrun(photo_folder, tmp_path):
-    def launch(*words):
-        child = process(*TORCHRUN, *words, cwd=tmp_path)
-        said = output_of(child)
-        assert child.returncode == 0, said
-        return said
-
-    launch("--stage", "pretrain", "--data", photo_folder, "--encoder", "none", *SMALL)
-    launch("--stage", "gan", *SMALL, "--epochs", 1)
+def test_both_stages_train_and_resume(launch, folder, photo_folder):
+    train = ("narrow_train.py", "--cache", "cache")
+    launch(*train, "--stage", "pretrain", "--data", photo_folder, "--encoder", "none", *SMALL)
+    launch(*train, "--stage", "gan", *SMALL, "--epochs", 1)
     for name, epochs in (("001-pretrain", [1, 2]), ("002-gan", [1])):
-        lines = (tmp_path / "runs" / name / "history.jsonl").read_text().splitlines()
+        lines = (folder / "runs" / name / "history.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == epochs
-        assert all(value.isfinite().all() for value in generator_of(tmp_path / "runs" / name).values())
-    run = tmp_path / "runs" / "001-pretrain"
+        assert all(value.isfinite().all() for value in generator_of(folder / "runs" / name).values())
+    run = folder / "runs" / "001-pretrain"
     unbroken = generator_of(run)
     shutil.copy(run / "best.pt", run / "last.pt")  # of the first epoch, or of the second where that was better
     begun = load_training(run / "last.pt")["epoch"]
-    launch("--resume", run, "--cache", "cache")
+    launch(*train, "--resume", run)
     assert load_training(run / "last.pt")["epoch"] == 2 and begun in (1, 2)
     for name, value in generator_of(run).items():
         assert torch.allclose(value.float(), unbroken[name].float(), rtol=1e-3, atol=1e-4), name
@@ -113,10 +119,11 @@ def generator_of(run):
     return load_training(run / "last.pt")["networks"]["generator"]
 
 
-def test_two_processes_refuse_a_run_that_another_trains(run, photo_folder, tmp_path):
+@pytest.mark.usefixtures("narrow")
+def test_torchrun_refuses_a_run_that_another_trains(run, photo_folder, tmp_path):
     fcntl = pytest.importorskip("fcntl")
     words = ("--stage", "pretrain", "--data", photo_folder, "--encoder", "none", *SMALL, "--epochs", 1)
-    assert run("train.py", *words)[0] == 0
+    assert run("train.py", *words, "--cache", "cache")[0] == 0
     folder = tmp_path / "runs" / "001-pretrain"
     with (folder / "config.json").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -16,9 +16,10 @@ from pix2pix.color import rgb_to_lab
 from pix2pix.errors import UserError
 from pix2pix.evaluation import scoring, selection
 from pix2pix.evaluation.methods import Batch, constant_method
-from pix2pix.unet import GeneratorConfig, UNetGenerator
+from pix2pix.unet import GeneratorConfig, ResNet18Encoder, UNetGenerator
 
 FILES = ("results.json", "results.csv", "results.html", "photos.png")
+pytestmark = pytest.mark.usefixtures("narrow")
 
 
 def save(path, *, seed=0, about=None, hints=False):
@@ -301,7 +302,8 @@ def test_two_processes_share_the_photos_and_give_the_same_numbers(run, weights, 
     assert run("evaluate.py", *words, "--output", "alone")[0] == 0
     script = tmp_path / "small_chunks.py"
     script.write_text(
-        "import runpy\nfrom pix2pix.evaluation import scoring\nscoring.BATCH = scoring.CHUNK = 4\n"
+        "import runpy\nfrom pix2pix.evaluation import scoring\nfrom pix2pix.unet import ResNet18Encoder\n"
+        f"scoring.BATCH = scoring.CHUNK = 4\nResNet18Encoder.widths = {ResNet18Encoder.widths}\n"
         f"runpy.run_path({str(ROOT / 'evaluate.py')!r}, run_name='__main__')\n"
     )
     launcher = ("-m torch.distributed.run", "--standalone", "--nproc_per_node=2", script)

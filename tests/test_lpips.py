@@ -24,7 +24,7 @@ def random_alexnet(monkeypatch):
 
 
 @pytest.fixture
-def words(tmp_path, photo_folder):
+def words(tmp_path, photo_folder, narrow):
     torch.manual_seed(0)
     network = UNetGenerator(GeneratorConfig(decoder_widths=(16, 8, 8, 8)))
     save_generator(tmp_path / "generator.pt", network, size=64, about={})
