@@ -8,7 +8,7 @@ from typing import Any
 from pix2pix.data.cache import prepare_photos, refuse_broken
 from pix2pix.data.coco import download_coco_sample
 from pix2pix.data.dataset import ColorizationDataset
-from pix2pix.data.photos import find_photos
+from pix2pix.data.photos import Photo, find_photos
 from pix2pix.data.splits import choose_photos, report_split, split_names
 from pix2pix.errors import UserError
 from pix2pix.runs import Run
@@ -59,12 +59,10 @@ def open_data(run: Run, *, cache: Path, workers: int) -> tuple[ColorizationDatas
     Raises UserError when photos are gone, too many are broken, or they are less than one batch.
     """
     settings, split = run.settings, run.split
-    sources = [Path(path) for path in run.config["data"]]
-    val_sources = [Path(path) for path in run.config["val_data"]] or sources
+    photos, watched = _choose(run)
     cached_size = max(settings.size, CROP_SOURCE) if settings.recipe.crop else settings.size
     where: dict[str, Any] = {"cache": cache, "workers": workers}
-    train_set = prepare_photos(choose_photos(sources, split["train"]), cached_size, label="training photos", **where)
-    watched = choose_photos(val_sources, split["validation"][:WATCHED])
+    train_set = prepare_photos(photos, cached_size, label="training photos", **where)
     val_set = prepare_photos(watched, settings.size, label="validation photos", **where)
     refuse_broken(train_set, val_set)
     training, validation = ColorizationDataset(train_set, train_set.colored()), ColorizationDataset(val_set)
@@ -80,3 +78,13 @@ def open_data(run: Run, *, cache: Path, workers: int) -> tuple[ColorizationDatas
             "--batch-size"
         )
     return training, validation
+
+
+def _choose(run: Run) -> tuple[list[Photo], list[Photo]]:
+    """The run's training photos, and the validation photos that are scored after every epoch."""
+    sources, val_sources = ([Path(path) for path in run.config[name]] for name in ("data", "val_data"))
+    train, watched = run.split["train"], run.split["validation"][:WATCHED]
+    if val_sources:
+        return choose_photos(sources, train), choose_photos(val_sources, watched)
+    chosen = choose_photos(sources, train + watched)  # a million photos are listed once
+    return chosen[: len(train)], chosen[len(train) :]
