@@ -71,7 +71,7 @@ def lab_to_rgb_in_gamut(lightness: Tensor, ab: Tensor, dtype: torch.dtype = torc
     """
     rgb = lightness.new_empty((len(ab), 3, *ab.shape[2:]), dtype=dtype)
     for photo, (light,), (a, b) in zip(rgb, lightness, ab, strict=True):
-        _fill_in_gamut(photo.view(3, -1), [plane.reshape(-1) for plane in (light, a, b)])
+        _fill_in_gamut(photo.view(3, -1), [_at_least_float32(plane.reshape(-1)) for plane in (light, a, b)])
     return rgb
 
 
@@ -79,18 +79,18 @@ def _fill_in_gamut(rgb: Tensor, scaled: list[Tensor]) -> None:
     """Write the colors of L, a and b, in [-1, 1], each (n,), into `rgb` (3, n)."""
     outside = []
     for target, *parts in zip(rgb.split(AT_ONCE, dim=1), *(plane.split(AT_ONCE) for plane in scaled), strict=True):
-        linear = _lab_to_linear(*_to_lab_units(*parts))
+        linear = _scaled_to_linear(*parts)
         outside.append(_out_of_gamut(*linear))
         for channel, values in zip(target, linear, strict=True):
             _write(channel, _encode(values, rgb.dtype))
     mended = rgb.view(torch.int16) if rgb.dtype == torch.uint16 else rgb  # torch cannot index uint16
     for found in torch.cat(outside).nonzero().flatten().split(AT_ONCE):
-        lightness, a, b = _to_lab_units(*(plane[found] for plane in scaled))
+        lightness, a, b = (plane[found] for plane in scaled)
         kept = torch.zeros_like(lightness)
         for halving in range(1, 9):
             tried = kept + 0.5**halving
-            kept.add_(~_out_of_gamut(*_lab_to_linear(lightness, a * tried, b * tried)), alpha=0.5**halving)
-        for channel, values in zip(mended, _lab_to_linear(lightness, a * kept, b * kept), strict=True):
+            kept.add_(~_out_of_gamut(*_scaled_to_linear(lightness, a * tried, b * tried)), alpha=0.5**halving)
+        for channel, values in zip(mended, _scaled_to_linear(lightness, a * kept, b * kept), strict=True):
             channel[found] = _encode(values, rgb.dtype).view(mended.dtype)
 
 
@@ -102,17 +102,12 @@ def _write(channel: Tensor, values: Tensor) -> None:
         channel.copy_(values)
 
 
-def _to_lab_units(lightness: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    lightness, a, b = (_at_least_float32(plane) for plane in (lightness, a, b))
-    return (lightness * 50).add_(50), a * AB_SCALE, b * AB_SCALE
-
-
 def _encode(linear: Tensor, dtype: torch.dtype) -> Tensor:
     """One linear channel to sRGB of type `dtype`: rounded, white 255 or 65535, for integers; white 1 for floats."""
     if dtype.is_floating_point:
         return linear_to_srgb(linear).clamp_(0, 1).to(dtype)
     if dtype == torch.uint8 and linear.device.type == "cpu":
-        steps = (linear * (GAMMA_STEPS - 1)).add_(0.5).clamp_(0, GAMMA_STEPS - 1).to(torch.int32)
+        steps = (linear * GAMMA_STEPS).clamp_(0, GAMMA_STEPS - 1).to(torch.int32)  # rounded down
         return _gamma_table().index_select(0, steps.flatten()).view(steps.shape)
     white = torch.iinfo(dtype).max
     return linear_to_srgb(linear, white).add_(0.5).clamp_(0, white).to(dtype)
@@ -120,8 +115,9 @@ def _encode(linear: Tensor, dtype: torch.dtype) -> Tensor:
 
 @functools.cache
 def _gamma_table() -> Tensor:
-    """sRGB in 8 bits (GAMMA_STEPS,) of equally spaced linear values from 0 to 1: within 0.03 of a step."""
-    return linear_to_srgb(torch.linspace(0, 1, GAMMA_STEPS), 255).round().to(torch.uint8)
+    """sRGB in 8 bits (GAMMA_STEPS,) of the middles of equal steps of linear values, 0 to 1: within 0.03 of a level."""
+    middles = (torch.arange(GAMMA_STEPS) + 0.5) / GAMMA_STEPS
+    return linear_to_srgb(middles, 255).round().to(torch.uint8)
 
 
 def split_lab(lab: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,14 +149,23 @@ def luminance_to_lightness(luminance: Tensor) -> Tensor:
 def _lab_to_linear(lightness: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
     """L, a and b of any shape to linear R, G and B; values outside [0, 1] lie outside sRGB's gamut."""
     fy = (lightness + 16) / 116
-    curved = (torch.add(fy, a, alpha=1 / 500), fy, torch.add(fy, b, alpha=-1 / 200).clamp(min=0))
-    return _matrix(_SCALED_XYZ_TO_RGB, [_lab_curve_inverse(f) for f in curved])
+    return _curves_to_linear(torch.add(fy, a, alpha=1 / 500), fy, torch.add(fy, b, alpha=-1 / 200))
+
+
+def _scaled_to_linear(lightness: Tensor, a: Tensor, b: Tensor) -> list[Tensor]:
+    """The same of L, a and b on the networks' scale, in [-1, 1]."""
+    fy = (lightness * (50 / 116)).add_(66 / 116)
+    return _curves_to_linear(torch.add(fy, a, alpha=AB_SCALE / 500), fy, torch.add(fy, b, alpha=-AB_SCALE / 200))
+
+
+def _curves_to_linear(fx: Tensor, fy: Tensor, fz: Tensor) -> list[Tensor]:
+    return _matrix(_SCALED_XYZ_TO_RGB, [_lab_curve_inverse(f) for f in (fx, fy, fz.clamp(min=0))])
 
 
 def _out_of_gamut(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
     """Whether linear R, G and B lie outside sRGB's gamut; any shape."""
     low, high = torch.minimum(torch.minimum(red, green), blue), torch.maximum(torch.maximum(red, green), blue)
-    return torch.maximum(high.sub_(1), low.neg_()) > GAMUT_MARGIN
+    return (low < -GAMUT_MARGIN).logical_or_(high > 1 + GAMUT_MARGIN)
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
