@@ -1,5 +1,6 @@
 """Shared fixtures: small real photos (cut from scikit-image's own) and the entry scripts run in this process."""
 
+import json
 import os
 import runpy
 import shutil
@@ -150,6 +151,36 @@ def refused(run):
         return lines[0]
 
     return call
+
+
+class Launcher:
+    """`launch("narrow_train.py", ...)` runs a script of this folder in two processes, forked by torchrun's engine.
+
+    They run in `folder`; `launch` fails if they do.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.engine = process("tests/torchrun_jobs.py", cwd=folder, stdin=subprocess.PIPE)
+
+    def __call__(self, *words):
+        self.engine.stdin.write(json.dumps([str(word) for word in words]) + "\n")
+        self.engine.stdin.flush()
+        said = []
+        for line in self.engine.stdout:
+            said.append(line)
+            if line.startswith("ended: "):
+                break
+        assert said[-1] == "ended: 0\n", "".join(said)
+        return "".join(said)
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """A Launcher in a folder of its own; torch is imported once for all that it launches."""
+    launcher = Launcher(tmp_path_factory.mktemp("launched"))
+    yield launcher
+    output_of(launcher.engine)
 
 
 def output_of(child, timeout=120):

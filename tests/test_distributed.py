@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 
 import one_of_two
 import pytest
@@ -18,34 +17,10 @@ SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 2, "--log-every", 1, "--pr
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("two")
-
-
-@pytest.fixture(scope="module")
-def launch(folder):
-    """`launch("narrow_train.py", ...)` in two processes of torchrun's engine, in `folder`; it fails if they do."""
-    child = process("tests/torchrun_jobs.py", cwd=folder, stdin=subprocess.PIPE)
-
-    def job(*words):
-        child.stdin.write(json.dumps([str(word) for word in words]) + "\n")
-        child.stdin.flush()
-        said = []
-        for line in child.stdout:
-            said.append(line)
-            if line.startswith("ended: "):
-                break
-        assert said[-1] == "ended: 0\n", "".join(said)
-
-    yield job
-    output_of(child)
-
-
-@pytest.fixture(scope="module")
-def saved(launch, folder):
+def saved(launch):
     """What rank 0 of two processes saved after a step of each stage."""
-    launch("one_of_two.py", folder / "saved.pt")
-    return torch.load(folder / "saved.pt", weights_only=True)
+    launch("one_of_two.py", "saved.pt")
+    return torch.load(launch.folder / "saved.pt", weights_only=True)
 
 
 def assert_close(found, expected):
@@ -97,8 +72,8 @@ def test_the_gan_stage_averages_both_networks_gradients(saved):
     assert_close(saved["gan"]["generator"], expected)
 
 
-def test_both_stages_train_and_resume(launch, folder, photo_folder):
-    train = ("narrow_train.py", "--cache", "cache")
+def test_both_stages_train_and_resume(launch, photo_folder):
+    folder, train = launch.folder, ("narrow_train.py", "--cache", "cache")
     launch(*train, "--stage", "pretrain", "--data", photo_folder, "--encoder", "none", *SMALL)
     launch(*train, "--stage", "gan", *SMALL, "--epochs", 1)
     for name, epochs in (("001-pretrain", [1, 2]), ("002-gan", [1])):

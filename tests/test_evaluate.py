@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, output_of, process
+from conftest import ROOT
 from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -296,7 +296,7 @@ def test_points_old_photos_and_skin_have_rows_of_their_own(run, weights, photo_f
     assert line.splitlines()[-1].startswith("error: generator takes no points")
 
 
-def test_two_processes_share_the_photos_and_give_the_same_numbers(run, weights, photo_folder, tmp_path):
+def test_two_processes_share_the_photos_and_give_the_same_numbers(run, launch, weights, photo_folder, tmp_path):
     """Three chunks of a batch each; every process scores its share, and one writes."""
     words = ("--weights", weights, "--data", photo_folder, "--cache", "cache", "--photo-size", 48, "--device", "cpu")
     assert run("evaluate.py", *words, "--output", "alone")[0] == 0
@@ -306,10 +306,7 @@ def test_two_processes_share_the_photos_and_give_the_same_numbers(run, weights, 
         f"scoring.BATCH = scoring.CHUNK = 4\nResNet18Encoder.widths = {ResNet18Encoder.widths}\n"
         f"runpy.run_path({str(ROOT / 'evaluate.py')!r}, run_name='__main__')\n"
     )
-    launcher = ("-m torch.distributed.run", "--standalone", "--nproc_per_node=2", script)
-    child = process(*launcher, *words, "--output", "shared", cwd=tmp_path)
-    printed = output_of(child, timeout=240)
-    assert child.returncode == 0, printed
+    printed = launch(script, *words, "--output", tmp_path / "shared")
     assert printed.count("written: results.json") == 1
     alone, shared = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("alone", "shared"))
     assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == sorted(FILES)

@@ -9,8 +9,11 @@ import runpy
 import sys
 from pathlib import Path
 
+import torch._dynamo  # noqa: F401  (what optimizers import when they are made; here once for all processes)
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+import pix2pix.training  # noqa: F401
 
 ENGINE = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "monitor_interval": 0.02}
 TWO = LaunchConfig(1, 1, 2, start_method="fork", **ENGINE)
