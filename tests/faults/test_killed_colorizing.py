@@ -15,7 +15,7 @@ from pix2pix.checkpoint import save_generator
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 pytestmark = pytest.mark.faults
-PHOTOS = 60
+PHOTOS = 300  # so that some are left when the kill comes
 
 
 def test_three_processes_share_the_photos_also_after_a_kill(real_photos, tmp_path):
@@ -24,7 +24,7 @@ def test_three_processes_share_the_photos_also_after_a_kill(real_photos, tmp_pat
     folder = tmp_path / "scans"
     folder.mkdir()
     for number in range(PHOTOS):
-        Image.fromarray(real_photos[number % 12]).convert("L").save(folder / f"{number:02d}.png")
+        Image.fromarray(real_photos[number % 12]).convert("L").save(folder / f"{number:03d}.png")
     launch = "-m torch.distributed.run --nproc_per_node=3 --master_port=0 --standalone"
     words = (ROOT / "colorize.py", folder, "-o", "out", "--weights", tmp_path / "g.pt")
     child = process(launch, *words, cwd=tmp_path)
@@ -41,7 +41,7 @@ def test_three_processes_share_the_photos_also_after_a_kill(real_photos, tmp_pat
     assert child.returncode == 0, output
     written = [line.split(" -> ")[0] for line in output.splitlines() if " -> " in line]
     assert len(written) == len(set(written)) == PHOTOS - len(done)
-    assert {path.name for path in (tmp_path / "out").glob("[!.]*.png")} == {f"{n:02d}.png" for n in range(PHOTOS)}
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*.png")} == {f"{n:03d}.png" for n in range(PHOTOS)}
     assert all(path.stat().st_mtime_ns == before for path, before in done.items())
     for path in (tmp_path / "out").glob("[!.]*.png"):
         with Image.open(path) as image:
@@ -64,7 +64,7 @@ def test_a_stopped_folder_leaves_whole_files_alone(real_photos, tmp_path, number
     save_generator(tmp_path / "g.pt", UNetGenerator(GeneratorConfig(decoder_widths=(8, 8, 8, 8))), size=64, about={})
     (tmp_path / "scans").mkdir()
     for index in range(PHOTOS):
-        Image.fromarray(real_photos[index % 12]).convert("L").save(tmp_path / "scans" / f"{index:02d}.png")
+        Image.fromarray(real_photos[index % 12]).convert("L").save(tmp_path / "scans" / f"{index:03d}.png")
     child = process("colorize.py", "scans", "-o", "out", "--weights", tmp_path / "g.pt", cwd=tmp_path)
     end = time.monotonic() + 300
     while len(list((tmp_path / "out").glob("[!.]*.png"))) < 5 and child.poll() is None and time.monotonic() < end:
