@@ -16,7 +16,7 @@ from pix2pix import Colorizer, Point
 from pix2pix.errors import run_script
 
 PICTURE = Path(__file__).parent / "images" / "points.png"
-POINTS = [Point(110, 395, "#d2622a"), Point(310, 150, "#a8a39a"), Point(440, 430, "#303030")]
+POINTS = [Point(110, 395, "#d2622a"), Point(325, 330, "#d2622a"), Point(310, 150, "#a8a39a")]
 SIDE, GAP, RING = 320, 8, 7  # pixels
 
 
