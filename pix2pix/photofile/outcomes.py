@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -31,16 +32,16 @@ class Outcomes:
             self.failed.append(note)
         if self.as_json:
             line = {"status": status, "photo": str(source), "written": str(target) if status == "done" else None}
-            tqdm.write(json.dumps(line | {"note": note}))
+            _print_line(json.dumps(line | {"note": note}))
         elif status == "failed":
-            tqdm.write(f"error: {note}", file=sys.stderr)
+            _print_line(f"error: {note}", file=sys.stderr)
         elif target != STREAM:
             arrow = f"{source} -> {target}" if status == "done" else f"{target}"
-            tqdm.write(one_line(arrow + (f": {note}" if note else "")))
+            _print_line(one_line(arrow + (f": {note}" if note else "")))
 
     def remark(self, text: str) -> None:
         """Print what is no photo's: on stderr, where no program reads it."""
-        tqdm.write(one_line(text), file=sys.stderr)
+        _print_line(one_line(text), file=sys.stderr)
 
     def summarize(self) -> None:
         """For more than one photo: the counts, the time, and once more what failed."""
@@ -52,3 +53,8 @@ class Outcomes:
         print(said, file=sys.stderr)
         if self.failed:
             print("failed:", *self.failed, sep="\n  ", file=sys.stderr)
+
+
+def _print_line(line: str, file: TextIO | None = None) -> None:
+    """Print beside the progress bar, in one write: processes that share an output do not mix their lines."""
+    tqdm.write(f"{line}\n", file=file, end="")
