@@ -154,9 +154,9 @@ def refused(run):
 
 
 class Launcher:
-    """`launch("narrow_train.py", ...)` runs a script of this folder in two processes, forked by torchrun's engine.
+    """`launch("narrow_train.py", ...)` runs a script in two processes, forked by torchrun's engine, in `folder`.
 
-    They run in `folder`; `launch` fails if they do.
+    It returns what they print, and fails if they do.
     """
 
     def __init__(self, folder):
@@ -171,7 +171,7 @@ class Launcher:
             said.append(line)
             if line.startswith("ended: "):
                 break
-        assert said[-1] == "ended: 0\n", "".join(said)
+        assert said[-1:] == ["ended: 0\n"], "".join(said)
         return "".join(said)
 
 

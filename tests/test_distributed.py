@@ -13,7 +13,7 @@ from pix2pix.losses import GANLoss
 from pix2pix.training import pretrain_step
 
 TORCHRUN = ("-m torch.distributed.run", "--nproc_per_node=2", "--standalone", ROOT / "tests" / "narrow_train.py")
-SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 2, "--log-every", 1, "--precision", "fp32")
+SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 2, "--log-every", 1, "--cache", "cache", "--precision", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,9 @@ def test_the_gan_stage_averages_both_networks_gradients(saved):
 
 
 def test_both_stages_train_and_resume(launch, photo_folder):
-    folder, train = launch.folder, ("narrow_train.py", "--cache", "cache")
-    launch(*train, "--stage", "pretrain", "--data", photo_folder, "--encoder", "none", *SMALL)
-    launch(*train, "--stage", "gan", *SMALL, "--epochs", 1)
+    train, folder = "narrow_train.py", launch.folder
+    launch(train, "--stage", "pretrain", "--data", photo_folder, "--encoder", "none", *SMALL)
+    launch(train, "--stage", "gan", *SMALL, "--epochs", 1)
     for name, epochs in (("001-pretrain", [1, 2]), ("002-gan", [1])):
         lines = (folder / "runs" / name / "history.jsonl").read_text().splitlines()
         assert [json.loads(line)["epoch"] for line in lines] == epochs
@@ -84,7 +84,7 @@ def test_both_stages_train_and_resume(launch, photo_folder):
     unbroken = generator_of(run)
     shutil.copy(run / "best.pt", run / "last.pt")  # of the first epoch, or of the second where that was better
     begun = load_training(run / "last.pt")["epoch"]
-    launch(*train, "--resume", run)
+    launch(train, "--resume", run, "--cache", "cache")
     assert load_training(run / "last.pt")["epoch"] == 2 and begun in (1, 2)
     for name, value in generator_of(run).items():
         assert torch.allclose(value.float(), unbroken[name].float(), rtol=1e-3, atol=1e-4), name
@@ -98,7 +98,7 @@ def generator_of(run):
 def test_torchrun_refuses_a_run_that_another_trains(run, photo_folder, tmp_path):
     fcntl = pytest.importorskip("fcntl")
     words = ("--stage", "pretrain", "--data", photo_folder, "--encoder", "none", *SMALL, "--epochs", 1)
-    assert run("train.py", *words, "--cache", "cache")[0] == 0
+    assert run("train.py", *words)[0] == 0
     folder = tmp_path / "runs" / "001-pretrain"
     with (folder / "config.json").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)

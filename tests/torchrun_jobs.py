@@ -1,7 +1,7 @@
 """torchrun's own engine for one job after another, each of two processes that are forked: torch is imported once.
 
-A job is a line on stdin, a JSON list of a script of this folder and its arguments; the answer is a line on stdout,
-"ended: 0" or "ended: 1", after what the processes print.
+A job is a line on stdin: a JSON list of a script (of this folder, or its whole path) and its arguments. The answer is a
+line on stdout, "ended: 0" or "ended: 1", after what the processes print.
 """
 
 import json
