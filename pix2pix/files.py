@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -58,22 +59,43 @@ def walk_files(folder: Path, problems: list[str]) -> Iterator[tuple[str, list[st
     named in `problems`.
     """
 
-    def name_problem(error: OSError) -> None:
-        problems.append(f"cannot read the folder {error.filename}: {error.strerror}")
-
     searched: set[tuple[int, int]] = set()
-    waiting = [str(folder.absolute())]
-    while waiting:
-        for place, folders, files in os.walk(waiting.pop(0), onerror=name_problem):
-            stat = os.stat(place)  # noqa: PTH116
-            if (stat.st_dev, stat.st_ino) in searched:
-                folders.clear()
+    links = [str(folder.absolute())]
+    while links:
+        waiting = [links.pop(0)]
+        while waiting:
+            place = waiting.pop()
+            try:
+                stat = os.stat(place)  # noqa: PTH116
+                if (stat.st_dev, stat.st_ino) in searched:
+                    continue
+                searched.add((stat.st_dev, stat.st_ino))
+                folders, files = _list_folder(place)
+            except OSError as error:
+                problems.append(f"cannot read the folder {place}: {error.strerror}")
                 continue
-            searched.add((stat.st_dev, stat.st_ino))
-            folders.sort()
-            paths = (os.path.join(place, name) for name in folders)  # noqa: PTH118
-            waiting += [path for path in paths if os.path.islink(path)]  # noqa: PTH114
-            yield place, sorted(files)
+            links += [entry.path for entry in folders if entry.is_symlink()]
+            waiting += [entry.path for entry in reversed(folders) if not entry.is_symlink()]
+            yield place, files
+
+
+def _list_folder(place: str) -> tuple[list[os.DirEntry[str]], list[str]]:
+    """A folder's folders, also those that are links, and the names of its files, both sorted by name."""
+    folders, files = [], []
+    with os.scandir(place) as entries:
+        for entry in entries:
+            if _is_folder(entry):
+                folders.append(entry)
+            else:
+                files.append(entry.name)
+    return sorted(folders, key=attrgetter("name")), sorted(files)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401

@@ -152,9 +152,9 @@ def _photos_in_folder(whole: Path, problems: list[str]) -> list[Photo]:
 
 def _is_photo(name: str, start: str) -> bool:
     """By its suffix, or by its beginning where it has none; hidden files (macOS's `._photo.jpg`) are none."""
-    if name.startswith("."):
-        return False
-    return name.lower().endswith(PHOTO_SUFFIXES) if "." in name else begins_as_photo(start + name)
+    if name.lower().endswith(PHOTO_SUFFIXES):
+        return not name.startswith(".")
+    return "." not in name and begins_as_photo(start + name)
 
 
 def _is_photo_in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
