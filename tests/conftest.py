@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from narrow_widths import WIDTHS
 from PIL import Image
 from skimage import data
 
@@ -89,7 +90,7 @@ def batch(real_photos):
 @pytest.fixture
 def narrow(monkeypatch):
     """Networks of the same layers with a tenth of the weights: their checkpoints are written in no time."""
-    monkeypatch.setattr(ResNet18Encoder, "widths", (8, 8, 16, 16, 32))
+    monkeypatch.setattr(ResNet18Encoder, "widths", WIDTHS)
 
 
 @pytest.fixture

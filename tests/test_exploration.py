@@ -1,8 +1,6 @@
 """Data exploration: against scikit-image's Lab and exposure, and the command as a user runs it."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -125,12 +123,11 @@ def test_only_large_photos_are_reduced_and_strips_keep_eight_rows():
     assert exploration._reduced(np.zeros((9, 4096, 3), np.uint8)).shape == (8, 1024, 3)
 
 
-def test_the_command_prints_the_ranges_and_writes_the_figure(photo, astronaut):
-    command = [sys.executable, "-m", "pix2pix.exploration", str(photo)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(exploration.__file__).parents[1])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+def test_the_command_prints_the_ranges_and_writes_the_figure(run, photo, astronaut):
+    code, output, _ = run("pix2pix/exploration.py", photo)
+    assert code == 0
     lab = color.rgb2lab(astronaut / 255)
-    lines = done.stdout.splitlines()
+    lines = output.splitlines()
     assert lines[:2] == ["Image dimensions: (150, 128, 3)", "Channels:"]
     for channel, line in enumerate(lines[2:5]):
         name, *numbers = re.fullmatch(r"([Lab]) : min=(-?\d+\.\d{4}), max=(-?\d+\.\d{4})", line).groups()

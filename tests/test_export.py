@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from narrow_widths import WIDTHS
 from PIL import Image
 
 from pix2pix import export
@@ -25,7 +26,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ResNet18Encoder, "widths", (8, 8, 16, 16, 32))
+        patch.setattr(ResNet18Encoder, "widths", WIDTHS)
         yield _saved(tmp_path_factory)
 
 
