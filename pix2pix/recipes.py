@@ -43,6 +43,9 @@ class Recipe:
     degrade: float = _flag("share of photos whose L looks like a worn scan's", default=0.0, least=0, most=1)
     film: float = _flag("share of photos whose L is what film before 1930 saw", default=0.0, least=0, most=1)
     hints: float = _flag("share of photos given color hints at random points", default=0.0, least=0, most=1)
+    recolor: float = _flag(
+        "share of the photos with hints in which one thing gets another color", default=0.0, least=0, most=1
+    )
     chroma: float = _flag("train on colors this many times as strong as the photos'", default=1.0, least=0.1, most=10)
     ema_decay: float = _flag("of the generator's moving average; 0 for none", default=0.998, least=0, most=0.99999)
     gan_loss: str = _flag("kind of adversarial loss", default="vanilla", choices=GAN_LOSSES, stage="gan")
@@ -54,7 +57,9 @@ class Recipe:
 RECIPES: dict[str, dict[str, Recipe]] = {
     # docs/experiments.md says what was measured of the differences between the two.
     "default": {
-        "pretrain": Recipe(epochs=30, batch_size=32, learning_rate=1e-3, degrade=0.25, hints=2 / 3, lambda_feature=1.0),
+        "pretrain": Recipe(
+            epochs=30, batch_size=32, learning_rate=1e-3, degrade=0.25, hints=2 / 3, recolor=0.25, lambda_feature=1.0
+        ),
         "gan": Recipe(
             epochs=3,
             batch_size=32,
@@ -64,6 +69,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
             discriminator_learning_rate=4e-4,
             degrade=0.25,
             hints=2 / 3,
+            recolor=0.25,
             gan_loss="hinge",
             spectral_norm=True,
             lambda_l1=20.0,

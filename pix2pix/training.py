@@ -14,6 +14,7 @@ from pix2pix.color import rgb_to_lab, split_lab
 from pix2pix.data.augment import augment, degrade, draw_augmentation, draw_degradation, draw_film, film_lightness
 from pix2pix.data.dataset import ColorizationDataset, batches, epoch_order
 from pix2pix.data.hint_sampling import draw_hints, sample_hints
+from pix2pix.data.recoloring import draw_recoloring, recolor
 from pix2pix.distributed import World, any_process
 from pix2pix.losses import l1_loss
 from pix2pix.recipes import Settings
@@ -40,7 +41,10 @@ def prepare_batch(photos: Tensor, settings: Settings, random: torch.Generator, s
     lightness, ab = split_lab(rgb_to_lab(photos))
     hints = None
     if recipe.hints:
-        hints = sample_hints(ab, draw_hints(count, size, random, share_without=1 - recipe.hints)[share])
+        squares = draw_hints(count, size, random, share_without=1 - recipe.hints)[share]
+        if recipe.recolor:
+            ab, squares = recolor(lightness, ab, squares, draw_recoloring(count, random, recipe.recolor)[share])
+        hints = sample_hints(ab, squares)
     if recipe.film:
         lightness = film_lightness(photos, lightness, draw_film(count, random, recipe.film)[share])
     if recipe.degrade:
