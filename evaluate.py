@@ -16,9 +16,7 @@ on where it was. docs/evaluation.md says what the numbers mean; none means much 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,9 +26,8 @@ from torch import Tensor
 
 from pix2pix.data.cache import PhotoSet, prepare_photos, refuse_broken
 from pix2pix.data.dataset import ColorizationDataset
-from pix2pix.device import choose_device
-from pix2pix.distributed import join_world, main_first, start_process_group
-from pix2pix.errors import run_script
+from pix2pix.distributed import join_world, main_first, start_device
+from pix2pix.errors import UserError, run_script
 from pix2pix.evaluation import scoring
 from pix2pix.evaluation.arguments import parse_args
 from pix2pix.evaluation.fooling import write_fooling_page
@@ -48,12 +45,7 @@ from pix2pix.evaluation.statistics import summarize
 
 def main() -> None:
     args, world = parse_args(__doc__), join_world()
-    device = choose_device(args.device)
-    if world.size > 1:
-        device = choose_device(f"cuda:{world.local_rank}") if device == torch.device("cuda") else device
-        start_process_group(device)
-    if not world.is_main:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+    device = start_device(args.device, world)
     watchers = load_watchers(args, device)
     models = load_models(args.weights or [None], args.runs, device, fold=args.protocol != "report")
     methods = make_methods(models, args)
@@ -63,8 +55,10 @@ def main() -> None:
             photos, args.photo_size, cache=args.cache, workers=args.workers, label="validation photos"
         )
     refuse_broken(photo_set)
-    output = make_output_folder(args, models)
     names, count = [model.name for model in models], len(photo_set.photos)
+    if args.frechet and count < 2:
+        raise UserError("--frechet compares sets of photos, and here is one: give more, or leave it out")
+    output = make_output_folder(args, models)
     size = f"{args.photo_size}x{args.photo_size}"
     print(f"{', '.join(names)} on {count} photos of {source}, at {size}", flush=True)
     if args.human:

@@ -10,17 +10,16 @@ torchrun --nproc_per_node=2 train.py --stage gan    # data-parallel, on CPUs or 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
 import torch
 
+from pix2pix.data.building import resolve_cache
 from pix2pix.data.dataset import ColorizationDataset, count_cores
-from pix2pix.device import PRECISIONS, choose_device, choose_precision
-from pix2pix.distributed import World, join_world, lost_processes_named, main_first, start_process_group
+from pix2pix.device import PRECISIONS, choose_precision
+from pix2pix.distributed import World, from_main, join_world, lost_processes_named, main_first, start_device
 from pix2pix.errors import UserError, run_script
 from pix2pix.new_run import describe_origin, first_feature_loss, first_generator, new_run
 from pix2pix.recipes import RECIPES, STAGES, Recipe, add_recipe_flags, flag_of
@@ -31,7 +30,7 @@ from pix2pix.runs import Run, read_config
 from pix2pix.state import State, create_state
 from pix2pix.training import train
 
-# Flags of the machine: a resume takes them from the run too, unless it is given others.
+# Flags of the machine: a resume may change them; those that the run has saved hold until it does.
 PLACE_FLAGS = {"device": "auto", "workers": None, "cache": "~/.cache/pix2pix", "tensorboard": False}
 
 
@@ -66,7 +65,8 @@ def parse_args() -> argparse.Namespace:
             parser.error(f"{flag_of(field)} does not belong to --stage pretrain")
     if args.encoder not in (None, "imagenet", "none"):
         args.encoder = str(Path(args.encoder).absolute())  # a resume may be started from elsewhere
-    if args.val_data and not args.data and args.stage == "pretrain":
+    has_photos = args.resume or (args.start.is_dir() if args.start else args.stage == "gan")
+    if args.val_data and not args.data and not has_photos:
         parser.error("--val-data needs --data: which photos are to be trained on?")
     return args
 
@@ -74,7 +74,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args, world = parse_args(), join_world()
     take_place_flags(args)
-    device = start_device(args, world)
+    device = start_device(args.device, world)
     with ExitStack() as locks:
         run = open_run(args, world, locks)
         training, validation, state = prepare(args, run, world, device)
@@ -82,6 +82,7 @@ def main() -> None:
             run.create()
             locks.enter_context(run.lock())
             run.write_split()
+        run.folder = from_main(run.folder)
         if state.epoch == state.recipe.epochs:
             print(f"{run.folder} is finished: all {state.epoch} epochs are done")
             return
@@ -111,24 +112,9 @@ def take_place_flags(args: argparse.Namespace) -> None:
         if getattr(args, name) is None:
             setattr(args, name, earlier.get(name, default))
     args.workers = count_cores() if args.workers is None else args.workers
-    try:
-        args.cache = Path(args.cache).expanduser().absolute()
-    except RuntimeError:  # a user without a home folder
-        raise UserError(f"{args.cache} cannot be found: there is no home folder; name a folder with --cache") from None
+    args.cache = resolve_cache(Path(args.cache))
     if args.tensorboard:
         check_tensorboard()
-
-
-def start_device(args: argparse.Namespace, world: World) -> torch.device:
-    """The device to train on; under torchrun, join the other processes and print in the main one alone."""
-    device = choose_device(args.device)
-    if world.size > 1:
-        if device == torch.device("cuda"):
-            device = choose_device(f"cuda:{world.local_rank}")
-        start_process_group(device)
-    if not world.is_main:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
-    return device
 
 
 def open_run(args: argparse.Namespace, world: World, locks: ExitStack) -> Run:

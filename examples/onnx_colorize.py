@@ -21,25 +21,21 @@ def lightness_of(rgb: np.ndarray) -> np.ndarray:
 
 
 def linear_rgb(lightness: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    f = np.stack([x := (lightness * 50 + 66) / 116, x, x], -1)
-    f[..., 0], f[..., 2] = f[..., 0] + a * 110 / 500, np.maximum(f[..., 2] - b * 110 / 200, 0)
+    f = np.stack([(y := (lightness * 50 + 66) / 116) + a * 110 / 500, y, np.maximum(y - b * 110 / 200, 0)], -1)
     return (np.where(f > 0.2068966, f**3, (f - 16 / 116) / 7.787) * WHITE) @ np.linalg.inv(TO_XYZ).T
 
 
 def bicubic(old: int, new: int) -> np.ndarray:
     """The matrix (new, old) that enlarges one side."""
-    place = (np.arange(new) + 0.5) * old / new - 0.5
-    matrix = np.zeros((new, old), np.float32)
-    for near in np.floor(place)[None] + np.arange(-1, 3)[:, None]:
-        t = np.abs(place - near)
-        weight = np.where(t <= 1, (1.25 * t - 2.25) * t * t + 1, ((-0.75 * t + 3.75) * t - 6) * t + 3)
-        np.add.at(matrix, (np.arange(new), near.clip(0, old - 1).astype(int)), weight)
-    return matrix
+    place = (np.arange(new)[:, None] + 0.5) * old / new - 0.5
+    near = np.floor(place).astype(int) + np.arange(-1, 3)
+    t = np.abs(place - near)
+    weight = np.where(t <= 1, (1.25 * t - 2.25) * t * t + 1, ((-0.75 * t + 3.75) * t - 6) * t + 3)
+    return (weight[..., None] * np.eye(old, dtype=np.float32)[near.clip(0, old - 1)]).sum(1, dtype=np.float32)
 
 
-model, source, target = sys.argv[1:]
-session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-photo = np.asarray(ImageOps.exif_transpose(Image.open(source)).convert("RGB"))
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+photo = np.asarray(ImageOps.exif_transpose(Image.open(sys.argv[2])).convert("RGB"))
 lightness, (height, width) = lightness_of(photo), photo.shape[:2]
 working = int(session.get_modelmeta().custom_metadata_map["size"])
 small = [min(max(round(side * working / min(height, width)), 1), 4 * working) for side in (height, width)]
@@ -49,11 +45,15 @@ for view in (small, large):
     given = {"lightness": np.stack([seen, seen[:, ::-1]])[:, None], "hints": np.zeros((2, 3, *view), np.float32)}
     ab, mirrored = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})[0]
     total = total + bicubic(view[0], large[0]) @ (ab + mirrored[..., ::-1]) @ bicubic(view[1], large[1]).T
-a, b = (bicubic(large[0], height) @ (total / 4).clip(-1, 1) @ bicubic(large[1], width).T).clip(-1, 1)
+rows, columns = (np.eye(n)[(np.arange(n)[:, None] + np.arange(-2, 3)).clip(0, n - 1)].mean(1) for n in large)
+ab, mean = (total / 4).clip(-1, 1), rows @ seen @ columns.T  # smoothed in windows of 5x5 by a guided filter
+slope = (rows @ (ab * seen) @ columns.T - rows @ ab @ columns.T * mean) / (rows @ seen**2 @ columns.T - mean**2 + 0.01)
+ab = rows @ slope @ columns.T * seen + rows @ (rows @ ab @ columns.T - slope * mean) @ columns.T
+a, b = (bicubic(large[0], height) @ ab @ bicubic(large[1], width).T).clip(-1, 1)
 kept = np.zeros((height, width))
 for step in 0.5 ** np.arange(9):  # colors that sRGB does not have get paler
     linear = linear_rgb(lightness, a * (kept + step), b * (kept + step))
     kept += step * (((linear > -1e-4) & (linear < 1 + 1e-4)).all(-1) & (kept < 1))
 linear = linear_rgb(lightness, a * kept, b * kept).clip(0, 1)
 srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-Image.fromarray((srgb * 255).round().astype(np.uint8)).save(target)
+Image.fromarray((srgb * 255).round().astype(np.uint8)).save(sys.argv[3])

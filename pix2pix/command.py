@@ -46,6 +46,8 @@ from pix2pix.video.writing import Encoder
 # What standard output gets for a photo from standard input: the same format, or else PNG.
 STREAM_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "WEBP": ".webp", "BMP": ".bmp"}
 
+NOT_OF_THE_PAGE = ("output", "point", "points", "no_points", "compare", "overwrite", "json", "codec", "crf")
+
 
 def run() -> None:
     """The command `pix2pix-colorize`."""
@@ -80,6 +82,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if bool(args.photos) == args.serve:
         parser.error("name photos to colorize, or give --serve alone")
+    given = [name for name in NOT_OF_THE_PAGE if getattr(args, name) != parser.get_default(name)]
+    if args.serve and given:
+        parser.error(f"--serve takes no --{given[0].replace('_', '-')}: the page has its own ways")
     if not 1 <= args.port <= 65535:
         parser.error("--port must be between 1 and 65535")
     if not 0 <= args.strength <= 2:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pix2pix.device import choose_device
 from pix2pix.errors import UserError
 
 
@@ -38,11 +41,19 @@ def join_world() -> World:
     return World(int(environment["RANK"]), int(environment["WORLD_SIZE"]), int(environment["LOCAL_RANK"]))
 
 
-def start_process_group(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(hours=12))  # the others wait while one downloads and decodes
+def start_device(name: str, world: World) -> torch.device:
+    """The device called `name`; under torchrun, join the other processes, and print in the main one alone."""
+    device = choose_device(name)
+    if world.size > 1:
+        if device == torch.device("cuda"):
+            device = choose_device(f"cuda:{world.local_rank}")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(hours=12))  # the others wait while one downloads and decodes
+    if not world.is_main:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+    return device
 
 
 @contextmanager
@@ -65,7 +76,16 @@ def wait_for_all() -> None:
     try:
         dist.barrier()
     except RuntimeError as error:
-        raise UserError("another process of the training has ended, which has said why or was killed") from error
+        raise UserError("another process has ended, which has said why or was killed") from error
+
+
+def from_main(value: Any) -> Any:  # noqa: ANN401
+    """The main process's `value` in every process. Raises UserError when another process has ended."""
+    values = [value]
+    if dist.is_initialized():
+        wait_for_all()
+        dist.broadcast_object_list(values)
+    return values[0]
 
 
 @contextmanager

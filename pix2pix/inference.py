@@ -18,6 +18,7 @@ from pix2pix.color import lab_to_rgb_in_gamut, lightness_to_gray, to_lab
 from pix2pix.decoding.measure import lightness_of, lightness_of_pixels
 from pix2pix.device import choose_device, choose_precision
 from pix2pix.errors import UserError
+from pix2pix.guided_filter import guided_filter
 from pix2pix.hints import Point, hint_planes, hold_at_points, resize_hints
 from pix2pix.photofile.points import check_points
 from pix2pix.runs import find_generator
@@ -40,8 +41,9 @@ def predict_small_ab(
     """L (N, 1, H, W) to ab (N, 2, h, w), both in [-1, 1], with (h, w) = `larger(size)` half as large again as `size`.
 
     The mean of four predictions: of the photo and of its mirror image, at `size` (height, width) and at (h, w), times
-    `strength`. `hints` (N, 3, any height, any width), ab and a mask, come out as they are whatever the strength. Only
-    the small photos go to the generator's device; the result is on the device of `lightness`.
+    `strength`, smoothed along the edges of L. `hints` (N, 3, any height, any width), ab and a mask, come out as they
+    are whatever the strength. Only the small photos go to the generator's device; the result is on the device of
+    `lightness`.
     """
     device = next(generator.parameters()).device
     large = larger(size)
@@ -54,7 +56,7 @@ def predict_small_ab(
             pair.append(torch.cat((asked, asked.flip(3))))
         ab, mirrored = generator(*pair).chunk(2)
         total = total + F.interpolate(ab + mirrored.flip(3), large, mode="bicubic", align_corners=False)
-    ab = (total * (strength / 4)).clamp(-1, 1)
+    ab = guided_filter((total * (strength / 4)).clamp(-1, 1), small)
     if hints is not None:
         ab = hold_at_points(ab, resize_hints(hints.to(device), large), small)
     return ab.to(lightness.device)

@@ -37,6 +37,8 @@ def new_run(args: argparse.Namespace) -> Run:
         if args.encoder is None:
             config["encoder"] = earlier.get("encoder", config["encoder"])
     recipe = replace(RECIPES[config["recipe"]][args.stage], **changed_fields(args))
+    if args.recolor and not recipe.hints:
+        raise UserError("--recolor is for photos with hints, and this recipe has none; give --hints too")
     config["hyperparameters"] = asdict(_without_missing_weights(recipe, config["encoder"], args.lambda_feature))
     config["versions"] = {
         "pix2pix": pix2pix.__version__,

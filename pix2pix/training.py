@@ -38,18 +38,16 @@ def prepare_batch(photos: Tensor, settings: Settings, random: torch.Generator, s
     """
     recipe, size, count = settings.recipe, settings.size, settings.recipe.batch_size
     photos = augment(photos, draw_augmentation(count, random, crop=recipe.crop)[share], size)
+    squares = draw_hints(count, size, random, share_without=1 - recipe.hints)[share] if recipe.hints else None
+    if recipe.recolor and squares is not None:
+        photos, squares = recolor(photos, squares, draw_recoloring(count, random, recipe.recolor)[share])
     lightness, ab = split_lab(rgb_to_lab(photos))
-    hints = None
-    if recipe.hints:
-        squares = draw_hints(count, size, random, share_without=1 - recipe.hints)[share]
-        if recipe.recolor:
-            ab, squares = recolor(lightness, ab, squares, draw_recoloring(count, random, recipe.recolor)[share])
-        hints = sample_hints(ab, squares)
     if recipe.film:
         lightness = film_lightness(photos, lightness, draw_film(count, random, recipe.film)[share])
     if recipe.degrade:
         lightness = degrade(lightness, draw_degradation(count, random, recipe.degrade)[share])
     ab = (recipe.chroma * ab).clamp(-1, 1)
+    hints = None if squares is None else sample_hints(ab, squares)
     lightness, ab = (planes.contiguous(memory_format=torch.channels_last) for planes in (lightness, ab))
     return Batch(lightness, ab, hints)
 

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from pix2pix.device import choose_precision
-from pix2pix.distributed import join_world, start_process_group
+from pix2pix.distributed import join_world, start_device
 from pix2pix.recipes import RECIPES, Settings
 from pix2pix.state import create_state
 from pix2pix.training import Batch, gan_step, pretrain_step
@@ -38,7 +38,7 @@ def gradients(network):
 
 if __name__ == "__main__":
     world = join_world()
-    start_process_group(CPU)
+    start_device("cpu", world)
     saved = {}
     for stage, step in (("pretrain", pretrain_step), ("gan", gan_step)):
         state = new_state(stage)

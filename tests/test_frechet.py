@@ -97,3 +97,6 @@ def test_evaluate_prints_it(run, refused, inception, words, tmp_path):
     (tmp_path / "words.pt").write_text("words")
     assert "words.pt is no TorchScript" in refused("evaluate.py", *words, "--frechet", "--inception", "words.pt")
     assert run("evaluate.py", *words, "--inception", inception[1])[0] == 2
+    one = (*words, "--part", "0:1", "--output", "one")
+    assert "here is one" in refused("evaluate.py", *one, "--frechet", "--inception", inception[1])
+    assert not (tmp_path / "one").exists()

@@ -226,11 +226,19 @@ def test_flags_that_would_do_nothing_are_refused(run, photo_folder):
     for words in (
         ("--stage", "pretrain", "--data", photo_folder, "--lambda-l1", 3),
         ("--stage", "pretrain", "--val-data", photo_folder),
+        ("--stage", "gan", "--from", photo_folder / "01.png", "--val-data", photo_folder),
         ("--stage", "pretrain", "--lr", "nan"),
         ("--stage", "pretrain", "--seed", -1),
     ):
         code, _, errors = run("train.py", *words)
         assert code == 2 and words[-2] in errors
+
+
+def test_recoloring_needs_hints(refused, photo_folder, tmp_path):
+    for words in (("--recipe", "report"), ("--hints", 0)):
+        line = refused("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL, *words, "--recolor", 0.5)
+        assert "--recolor is for photos with hints" in line
+    assert not (tmp_path / "runs").exists()
 
 
 def test_photos_are_for_training_or_validation_not_both(refused, photo_folder):

@@ -154,8 +154,8 @@ def plain_batch(dataset):
 
 def test_a_batch_is_the_same_however_many_processes_share_it(dataset):
     photos = torch.stack([dataset[i] for i in range(4)])
-    recipe = replace(RECIPES["default"]["gan"], batch_size=4, degrade=1.0, hints=1.0, chroma=1.2)
-    settings = Settings("gan", recipe, 32, 0, 10)
+    recipe = replace(RECIPES["default"]["gan"], batch_size=4, degrade=1.0, hints=1.0, recolor=1.0, chroma=1.2)
+    settings = Settings("gan", recipe, 33, 0, 10)
     whole = prepare_batch(photos, settings, torch.Generator().manual_seed(3))
     halves = [
         prepare_batch(photos[rank::2], settings, torch.Generator().manual_seed(3), slice(rank, None, 2))
@@ -164,8 +164,25 @@ def test_a_batch_is_the_same_however_many_processes_share_it(dataset):
     for number, planes in enumerate(whole):
         for rank in (0, 1):
             assert torch.allclose(planes[rank::2], halves[rank][number], atol=1e-6)
-    assert whole.lightness.shape == (4, 1, 32, 32) and whole.ab.shape == (4, 2, 32, 32)
-    assert whole.hints.shape == (4, 3, 32, 32) and whole.hints[:, 2].sum() > 0
+    assert whole.lightness.shape == (4, 1, 33, 33) and whole.ab.shape == (4, 2, 33, 33)
+    assert whole.hints.shape == (4, 3, 33, 33) and whole.hints[:, 2].sum() > 0
+
+
+def test_recolored_things_are_in_the_truth_in_the_hints_and_in_what_film_sees(dataset):
+    photos = torch.stack([dataset[i] for i in range(4)])
+    batches = []
+    for recolor, film in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
+        recipe = replace(RECIPES["report"]["pretrain"], batch_size=4, hints=1.0, chroma=1.2, recolor=recolor, film=film)
+        batches.append(prepare_batch(photos, Settings("pretrain", recipe, 32, 0, 10), torch.Generator().manual_seed(5)))
+    plain, recolored, seen, both = batches
+    changed = (recolored.ab - plain.ab).norm(dim=1, keepdim=True) > 0.1
+    assert 0.01 < changed.float().mean() < 0.9
+    assert (recolored.lightness - plain.lightness).abs().max() < 0.02  # L stays
+    assert (
+        (both.lightness - recolored.lightness)[changed] - (seen.lightness - plain.lightness)[changed]
+    ).abs().max() > 0.1
+    one_pixel = (recolored.hints[:, 2:] > 0) & (recolored.hints[:, :2] == recolored.ab).all(dim=1, keepdim=True)
+    assert one_pixel.any()  # squares of one pixel have its very color
 
 
 def test_a_plain_batch_is_the_photos_lab(dataset):

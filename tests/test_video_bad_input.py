@@ -1,6 +1,7 @@
 """Films that cannot be read, or only in part: one line each, and nothing half-written."""
 
 import sys
+from pathlib import Path
 
 import film_files
 import numpy as np
@@ -9,6 +10,7 @@ from film_files import StubColorizer, read_frames, write_film
 
 from pix2pix.errors import UserError
 from pix2pix.hints import Point
+from pix2pix.video import writing
 from pix2pix.video.ahead import ahead
 from pix2pix.video.colorize import colorize_film
 from pix2pix.video.writing import Encoder
@@ -71,6 +73,36 @@ def test_damaged_frames_are_counted(tmp_path):
 def test_frames_that_are_too_large(tmp_path):
     write_film(tmp_path / "film.mkv", 1)
     refused(tmp_path, "film.mkv", "64x48 pixels, more than 0.001 million", max_pixels=1000)
+
+
+def test_a_name_with_a_colon_is_a_name_and_no_protocol(tmp_path, monkeypatch):
+    write_film(tmp_path / "film.mkv", 2)
+    (tmp_path / "film.mkv").rename(tmp_path / "12:30 talk.mkv")
+    monkeypatch.chdir(tmp_path)
+    colorize_film(StubColorizer(), Path("12:30 talk.mkv"), Path("file:new.mkv"), name="talk", show_progress=False)
+    assert len(read_frames(tmp_path / "file:new.mkv")) == 2
+
+
+def test_an_encoder_that_fails_in_the_middle_is_named(tmp_path, monkeypatch):
+    class Failing:
+        """A video stream whose encoder gives up at the third frame."""
+
+        def __init__(self, stream):
+            self.stream, self.left = stream, 2
+
+        def __getattr__(self, name):
+            return getattr(self.stream, name)
+
+        def encode(self, frame):
+            self.left -= 1
+            if self.left < 0:
+                raise av.error.ExternalError(542398533, "Generic error in an external library")
+            return self.stream.encode(frame)
+
+    make = writing.Writer._add_video
+    monkeypatch.setattr(writing.Writer, "_add_video", lambda *words: Failing(make(*words)))
+    write_film(tmp_path / "film.mkv", 5)
+    refused(tmp_path, "film.mkv", "external library")
 
 
 def test_points_outside_the_frames_or_after_the_end(tmp_path):

@@ -349,3 +349,6 @@ def test_without_gradio_its_install_command_is_told(refused, monkeypatch):
 def test_photos_or_the_page_but_not_both(run):
     assert run("colorize.py")[0] == 2
     assert run("colorize.py", "photo.jpg", "--serve")[0] == 2
+    for words in (["--compare"], ["--no-points"], ["-o", "x"], ["--point", "1,2,red"], ["--crf", 0]):
+        code, _, errors = run("colorize.py", "--serve", *words)
+        assert code == 2 and "--serve takes no --" in errors

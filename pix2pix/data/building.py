@@ -19,15 +19,17 @@ NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 ELSEWHERE = "name a folder of yours with --cache FOLDER"
 
 
-def cache_folder(cache: Path) -> Path:
-    """`cache` as an absolute path, its "~" resolved, made where it is missing.
-
-    Raises UserError, naming --cache, when there is no home folder or the folder cannot be made.
-    """
+def resolve_cache(cache: Path) -> Path:
+    """`cache` as an absolute path, its "~" resolved. Raises UserError, naming --cache, when there is no home folder."""
     try:
-        cache = cache.expanduser().absolute()
+        return cache.expanduser().absolute()
     except RuntimeError:
         raise UserError(f"there is no home folder to keep decoded photos in ({cache}); {ELSEWHERE}") from None
+
+
+def cache_folder(cache: Path) -> Path:
+    """`resolve_cache`, the folder made where it is missing. Raises UserError, naming --cache, when it cannot be."""
+    cache = resolve_cache(cache)
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:

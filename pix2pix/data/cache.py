@@ -35,7 +35,7 @@ MOST_BROKEN = 0.05
 LOOKED_AT = 100_000  # photos whose file is compared with what it was when it was decoded
 AHEAD = 8  # decoded photos per thread that wait to be written
 
-State = tuple[int, int]  # a file's size in bytes and its time in ns
+FileState = tuple[int, int]  # a file's size in bytes and its time in ns
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _open(folder: Path, photos: list[Photo], size: int) -> PhotoSet | None:
 def _changed(photos: list[Photo], states: np.ndarray) -> bool:
     """Whether the file of a photo, of many photos that of a random part of them, is not the one that was decoded."""
     rows = sorted(np.random.default_rng().permutation(len(photos))[:LOOKED_AT].tolist())
-    of_tars: dict[str, State] = {}  # each asked once
+    of_tars: dict[str, FileState] = {}  # each asked once
     for row, state in zip(rows, states[rows].tolist(), strict=True):
         photo = photos[row]
         now = of_tars.get(photo.file) or _state(photo)
@@ -169,7 +169,7 @@ def _changed(photos: list[Photo], states: np.ndarray) -> bool:
     return False
 
 
-def _state(photo: Photo) -> State:
+def _state(photo: Photo) -> FileState:
     """What changes with a file's content; of a link to nothing it is the link's. Reading will say that."""
     for look in (os.stat, os.lstat):
         try:
@@ -224,7 +224,7 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
 class _Decoded(NamedTuple):
     """What a file was before it was read; its pixels (size, size, 3), or None and the reason; their mean spread."""
 
-    state: State
+    state: FileState
     pixels: np.ndarray | None
     reason: str
     spread: float

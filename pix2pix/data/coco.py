@@ -26,7 +26,7 @@ COCO_SAMPLE_URL = "https://s3.amazonaws.com/fast-ai-coco/coco_sample.tgz"
 COCO_SAMPLE_BYTES = 3_245_877_008
 COCO_SAMPLE_MD5 = "006cd55d633d94b36ecaf661467830ec"
 PHOTO_FOLDER = "train_sample"
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+COCO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 TIMEOUT_S = 30.0
 TRIES = 5
@@ -161,4 +161,4 @@ def _unpack(archive: Path, target: Path) -> None:
 
 def _is_photo(member: tarfile.TarInfo) -> bool:
     path = PurePosixPath(member.name)
-    return member.isfile() and path.suffix.lower() in PHOTO_SUFFIXES and PHOTO_FOLDER in path.parts
+    return member.isfile() and path.suffix.lower() in COCO_SUFFIXES and PHOTO_FOLDER in path.parts

@@ -152,16 +152,16 @@ def _photos_in_folder(whole: Path, problems: list[str]) -> list[Photo]:
 
 def _is_photo(name: str, start: str) -> bool:
     """By its suffix, or by its beginning where it has none; hidden files (macOS's `._photo.jpg`) are none."""
-    if name.lower().endswith(PHOTO_SUFFIXES):
-        return not name.startswith(".")
-    return "." not in name and begins_as_photo(start + name)
+    if name.startswith("."):
+        return False
+    return name.lower().endswith(PHOTO_SUFFIXES) or (not Path(name).suffix and begins_as_photo(start + name))
 
 
 def _is_photo_in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bool:
     name = member.name.rpartition("/")[2]
     if name.startswith("."):
         return False
-    if "." in name:
+    if Path(name).suffix:
         return name.lower().endswith(PHOTO_SUFFIXES)
     file = tar.extractfile(member)
     return file is not None and is_photo_head(file.read(HEAD))

@@ -14,7 +14,6 @@ SEARCHED = 1 << 20  # bytes at the beginning of an AVIF or HEIF, where its descr
 LARGEST_PROFILE = 1 << 25
 ENUMERATED, RESTRICTED, ANY = 1, 2, 3  # how JP2 gives its color space
 SRGB, GRAY, SYCC = 16, 17, 18
-ROMM_RGB = 21
 
 
 def jpeg2000_profile(file: BinaryIO) -> tuple[bytes | None, str]:

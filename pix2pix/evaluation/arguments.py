@@ -30,11 +30,10 @@ def parse_args(description: str | None) -> argparse.Namespace:
     add("--seed", type=int, default=98, help="for shuffling, intervals, points, inputs and --human (default: 98)")
     add("--output", type=Path, help="folder for the results (default: evaluation, in the run if there is one)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    add("--workers", type=int, default=count_cores(), help="processes that decode photos (default: one per core)")
+    add("--workers", type=int, default=count_cores(), help="threads that decode photos (default: one per core)")
     add("--cache", type=Path, default=Path("~/.cache/pix2pix"), help="where decoded photos and downloads are kept")
     add("--runs", type=Path, default=Path("runs"), help="the folder of all runs")
     args = parser.parse_args()
-    args.cache = args.cache.expanduser()
     _check(parser, args)
     return args
 

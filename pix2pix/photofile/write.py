@@ -25,7 +25,8 @@ QUALITY: dict[str, dict[str, Any]] = {
     "HEIF": {"quality": 95, "chroma": 444},
 }
 WITH_ALPHA = ("PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JPEG2000")
-WITH_EXIF, WITH_XMP = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF"), ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
+WITH_EXIF = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
+WITH_XMP = ("WEBP", "AVIF", "HEIF")  # as an option of Pillow's; JPEG and PNG have ways of their own
 DEEP = ("PNG", "TIFF", "PPM")  # hold 16 bits a channel
 SEGMENT_LIMIT = 65533  # bytes in a JPEG's metadata segment
 
@@ -86,7 +87,7 @@ def _save_options(page: Page, format: str) -> dict[str, Any]:
         options["dpi"] = metadata.dpi
     if metadata.exif and format in WITH_EXIF:
         options["exif"] = metadata.exif
-    if metadata.xmp and format in ("WEBP", "AVIF", "HEIF"):
+    if metadata.xmp and format in WITH_XMP:
         options["xmp"] = metadata.xmp
     if format == "JPEG":
         options |= _jpeg_options(page)

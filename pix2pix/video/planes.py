@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.video.plane import VideoPlane
 
 # The weights of red and blue in luma, by FFmpeg's number of the matrix (ITU-T H.273).
-BT601, BT709, BT2020 = 6, 1, 9
+BT601, BT709 = 6, 1
 WEIGHTS = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -112,12 +112,6 @@ def fill_chroma(frame: VideoFrame, chroma: Tensor, luma: Tensor, coding: Coding)
     numbers = large.mul_(span).add_(coding.middle + 0.5).clamp_(0, (1 << coding.bits) - 1)[0].numpy()
     for plane, values in zip(planes, numbers, strict=True):
         np.copyto(plane, values, casting="unsafe")
-
-
-def fill_gray(frame: VideoFrame, coding: Coding) -> None:
-    """No color in a writable frame."""
-    for plane in frame.planes[1:3]:
-        plane_array(plane, coding)[:] = coding.middle
 
 
 def _shrink(luma: Tensor, size: tuple[int, int]) -> Tensor:

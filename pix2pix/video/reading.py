@@ -75,7 +75,7 @@ def open_film(source: Path, name: str, max_pixels: int) -> Film:
 
     refuse_special(source, name)
     try:
-        container = av.open(str(source), metadata_errors="replace")
+        container = av.open(str(source.absolute()), metadata_errors="replace")  # "a:b" alone is a protocol
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot read {name}: it is no film, or was cut off before its index ({reason})") from error

@@ -72,7 +72,7 @@ class Writer:
         self.target, self.encoder = target, encoder
         muxer = MUXERS.get(target.suffix.lower())
         try:
-            self.container = av.open(str(path), "w", format=muxer)
+            self.container = av.open(str(path.absolute()), "w", format=muxer)
         except ValueError:
             raise UserError(f"films cannot be written as {target.suffix}; use .mp4, .mov or .mkv") from None
         try:
@@ -149,7 +149,7 @@ class Writer:
         import av
 
         if isinstance(item, av.VideoFrame):
-            self._mux(self.video.encode(item))
+            self._encode(item)
             return
         index = item.stream.index
         if index not in self.copies:
@@ -166,11 +166,11 @@ class Writer:
         if note not in self.notes:
             self.notes.append(note)
 
-    def _mux(self, packets: list[Packet]) -> None:
+    def _encode(self, frame: VideoFrame | None) -> None:
         import av
 
         try:
-            self.container.mux(packets)
+            self.container.mux(self.video.encode(frame))
         except av.FFmpegError as error:
             raise_if_full(error, self.target)
             raise UserError(f"cannot write {self.target}: {error.strerror}") from error
@@ -179,7 +179,7 @@ class Writer:
         """Encode what the encoder has kept, and end the file."""
         import av
 
-        self._mux(self.video.encode(None))
+        self._encode(None)
         try:
             self.container.close()
         except av.FFmpegError as error:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pix2pix.color import AB_SCALE
 from pix2pix.errors import UserError
 from pix2pix.hints import Point, reachable_color
 from pix2pix.inference import Colorizer, gray_photos
@@ -158,4 +159,5 @@ def _small_alpha(alpha: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _ab(color: str) -> tuple[float, float]:
-    return Point(0, 0, color).ab[0] * 110, Point(0, 0, color).ab[1] * 110
+    a, b = Point(0, 0, color).ab
+    return a * AB_SCALE, b * AB_SCALE

@@ -19,7 +19,7 @@ from pix2pix.inference import Colorizer
 from pix2pix.photofile.colorize import colorize_file
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 SECONDS = 20  # for one photo
 PHOTOS = 2100
 

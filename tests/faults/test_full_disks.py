@@ -12,7 +12,7 @@ from PIL import Image
 from pix2pix.checkpoint import load_generator, load_training, save_generator
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 WORDS = ("--stage", "pretrain", "--encoder", "none", "--size", 64, "--batch-size", 4, "--epochs", 2, "--log-every", 2)
 MEGABYTES = (0.1, 0.5, 1, 5, 100, 229, 240, 300, 457, 460, 487, 520, 700, 760)
 

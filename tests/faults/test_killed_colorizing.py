@@ -14,7 +14,7 @@ from PIL import Image
 from pix2pix.checkpoint import save_generator
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 PHOTOS = 300  # so that some are left when the kill comes
 
 

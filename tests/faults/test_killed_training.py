@@ -15,7 +15,7 @@ from conftest import ROOT, process
 
 from pix2pix.checkpoint import load_training
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 KILLS = 25  # in each stage
 MOMENTS = {"step": 0.3, "checkpoint": 0.5, "history": 0.1, "figure": 0.2, "cache": 0.5}  # seconds that each takes
 COMMON = ("--size", 64, "--batch-size", 4, "--epochs", 3, "--log-every", 1, "--device", "cpu", "--precision", "fp32")

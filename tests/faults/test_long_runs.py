@@ -17,7 +17,7 @@ from pix2pix.state import create_state
 from pix2pix.training import gan_step, prepare_batch, pretrain_step
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(3600)]
 CPU = torch.device("cpu")
 
 
