@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 
 import av
 import numpy as np
@@ -45,7 +46,7 @@ SPEEDS = {(640, 480): 12.0, (1920, 1080): 4.0}  # frames a second to reach on tw
 
 
 def main() -> None:
-    flags = parser(__doc__)
+    flags = parser(__doc__, runs=1)
     flags.add_argument("--frames", type=int, default=24, help="of each clip (default: 24)")
     flags.add_argument("--photos", type=int, default=4, help="that each clip is made from (default: 4)")
     flags.add_argument("--size", type=int, help="as colorize.py's")
@@ -136,7 +137,7 @@ def measure_speed(report: Report, args: argparse.Namespace, folder: Path) -> Non
         for count in (24, 96):
             film = folder / f"{width}-{count}.mp4"
             write_gray(film, panned(width, height, count))
-            seconds[count] = timed_command(film, args)
+            seconds[count] = median(timed_command(film, args) for _ in range(args.runs))
         rate = 72 / max(seconds[96] - seconds[24], 1e-3)
         report.add(f"{width}x{height}, a slow pan", rate, "frames/s", at_least=wanted)
     colorizer = Colorizer(args.weights, size=args.size)
