@@ -113,7 +113,8 @@ def test_killed_again_and_again(stage, photo_folder, tmp_path, monkeypatch):
     print(f"{stage}: {KILLS} kills {dict(kills)}, {finished} runs finished, each equal to the unbroken one")
 
 
-def test_one_process_of_two_is_killed(photo_folder, tmp_path):
+@pytest.mark.parametrize("which", [0, -1])  # the first writes the run's files
+def test_one_process_of_two_is_killed(which, photo_folder, tmp_path):
     words = ("--stage", "pretrain", "--encoder", "none", "--data", photo_folder, *COMMON, "--epochs", 4)
     torchrun = ("-m torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone", ROOT / "train.py")
     child = process(*torchrun, *words, "--cache", "cache", cwd=tmp_path, start_new_session=True)
@@ -122,13 +123,13 @@ def test_one_process_of_two_is_killed(photo_folder, tmp_path):
         assert child.poll() is None, child.stdout.read()
         time.sleep(0.1)
     listed = subprocess.run(["pgrep", "-P", str(child.pid)], capture_output=True, text=True, check=True)
-    victim = listed.stdout.split()[-1]
+    victim = listed.stdout.split()[which]
     subprocess.run(["kill", "-KILL", victim], check=True)
     said, _ = child.communicate(timeout=120)
     print(said)
     assert child.returncode != 0
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and "another process" in errors[0], said
+    assert len(errors) == 1 and "another process" in errors[0] and f"--resume {run.relative_to(tmp_path)}" in errors[0]
     load_training(run / "last.pt")
     child = process(*torchrun, "--resume", run, cwd=tmp_path, start_new_session=True)
     said, _ = child.communicate(timeout=300)
