@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from pix2pix.inference import Colorizer
-from pix2pix.photofile.colorize import read_photo, write_photo
+from pix2pix.photofile.colorize import load_pages, write_photo
 from pix2pix.photofile.folder import THREADS, colorize_files
 from pix2pix.photofile.tasks import Task, plan_tasks
 
@@ -53,7 +53,7 @@ def main() -> None:
         }
         if args.device:
             colorizer = Colorizer(device=args.device)
-            pages = [read_photo(task.source, name="") for task in tasks]
+            pages = [load_pages(task.source, name="") for task in tasks]
             sides["network and colors alone"] = lambda: timed(lambda: color(colorizer, pages))
             sides["the folder"] = lambda: timed(lambda: colorize_all(colorizer, tasks))
         seconds = alternate(sides, args.runs)
@@ -73,7 +73,7 @@ def read_and_write(tasks: list[Task], instant: InstantColorizer) -> None:
     picture = instant.rgb[0].permute(1, 2, 0).numpy()
 
     def one(task: Task) -> None:
-        write_photo(read_photo(task.source, name=""), [picture], task.target, name="")
+        write_photo(load_pages(task.source, name=""), [picture], task.target, name="")
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(one, tasks))

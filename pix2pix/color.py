@@ -51,14 +51,14 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
     Half-precision input is computed in float32; float64 stays float64.
     """
-    linear = srgb_to_linear(_at_least_float32(rgb))
+    linear = srgb_to_linear(at_least_float32(rgb))
     fx, fy, fz = (_lab_curve(component) for component in _matrix(_RGB_TO_SCALED_XYZ, linear.unbind(1)))
     return torch.stack((116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)), dim=1)
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """(N, 3, H, W) Lab to (N, 3, H, W) sRGB, clipped to [0, 1] where Lab leaves sRGB's gamut."""
-    linear = _lab_to_linear(*_at_least_float32(lab).unbind(1))
+    linear = _lab_to_linear(*at_least_float32(lab).unbind(1))
     return linear_to_srgb(torch.stack(linear, dim=1)).clamp(0, 1)
 
 
@@ -71,7 +71,7 @@ def lab_to_rgb_in_gamut(lightness: Tensor, ab: Tensor, dtype: torch.dtype = torc
     """
     rgb = lightness.new_empty((len(ab), 3, *ab.shape[2:]), dtype=dtype)
     for photo, (light,), (a, b) in zip(rgb, lightness, ab, strict=True):
-        _fill_in_gamut(photo.view(3, -1), [_at_least_float32(plane.reshape(-1)) for plane in (light, a, b)])
+        _fill_in_gamut(photo.view(3, -1), [at_least_float32(plane.reshape(-1)) for plane in (light, a, b)])
     return rgb
 
 
@@ -137,7 +137,7 @@ def join_lab(lightness: Tensor, ab: Tensor) -> Tensor:
 
 def lightness_to_gray(lightness: Tensor) -> Tensor:
     """Lightness on the networks' scale, L/50 - 1, to the sRGB gray level in [0, 1] that has this L*; any shape."""
-    fy = ((_at_least_float32(lightness) + 1) * 50 + 16) / 116
+    fy = ((at_least_float32(lightness) + 1) * 50 + 16) / 116
     return linear_to_srgb(_lab_curve_inverse(fy))
 
 
@@ -168,7 +168,8 @@ def _out_of_gamut(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
     return (low < -GAMUT_MARGIN).logical_or_(high > 1 + GAMUT_MARGIN)
 
 
-def _at_least_float32(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
+    """float64 as it is, everything else as float32; any shape."""
     return values if values.dtype == torch.float64 else values.float()
 
 

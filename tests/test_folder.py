@@ -171,7 +171,7 @@ def test_large_scans_are_never_two_at_a_time(tmp_path, monkeypatch):
         Image.new("L", (100, 100), 60 * number).save(tmp_path / f"{number}.png")
     monkeypatch.setattr(folder, "PIXELS_IN_FLIGHT", 15_000)
     events = []
-    read, write = folder.read_photo, folder.write_photo
+    read, write = folder.load_pages, folder.write_photo
 
     def noted(step, function):
         def call(*args, **options):
@@ -181,7 +181,7 @@ def test_large_scans_are_never_two_at_a_time(tmp_path, monkeypatch):
 
         return call
 
-    monkeypatch.setattr(folder, "read_photo", noted("read", read))
+    monkeypatch.setattr(folder, "load_pages", noted("read", read))
     monkeypatch.setattr(folder, "write_photo", noted("written", write))
     tasks = [Task(tmp_path / f"{n}.png", tmp_path / "out" / f"{n}.png") for n in range(4)]
     assert len(list(colorize_files(StubColorizer(), tasks, lambda task: ((), [])))) == 4

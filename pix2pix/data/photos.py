@@ -20,7 +20,7 @@ from pix2pix.decoding.pictures import pictures_of
 from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import refuse_special, walk_files
 
-MAX_PIXELS = 180_000_000  # of a photo to train on; more is a mistake, or a file made to fill the memory
+MOST_PIXELS = 180_000_000  # of a photo to train on; more is a mistake, or a file made to fill the memory
 
 
 class Photo(NamedTuple):
@@ -109,7 +109,7 @@ def read_photo(photo: Photo | Path) -> Image.Image:
     try:
         with without_pillow_limit(), opened(photo.read_bytes(), photo.name) as file:
             picture = next(pictures_of(file, photo.name))
-            if picture.width * picture.height > MAX_PIXELS:
+            if picture.width * picture.height > MOST_PIXELS:
                 raise UserError(f"{photo.name} has {picture.width}x{picture.height} pixels, too many to train on")
             return read_rgb(picture.load())
     except FileNotFoundError:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
-from pix2pix.decoding.code_points import profile_of_code_points
+from pix2pix.decoding.code_points import LARGEST_PROFILE, profile_of_code_points
 
 SEARCHED = 1 << 20  # bytes at the beginning of an AVIF or HEIF, where its description is
-LARGEST_PROFILE = 1 << 25
 ENUMERATED, RESTRICTED, ANY = 1, 2, 3  # how JP2 gives its color space
 SRGB, GRAY, SYCC = 16, 17, 18
 

@@ -15,6 +15,7 @@ from pix2pix.decoding.made_profiles import (
     rgb_profile,
 )  # fmt: skip
 
+LARGEST_PROFILE = 1 << 25  # bytes of a profile that a file may hold
 ILLUMINANT_C, DCI_WHITE, E = (0.310, 0.316), (0.314, 0.351), (1 / 3, 1 / 3)
 SMPTE_170M: Primaries = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65)
 PRIMARIES: dict[int, Primaries] = {

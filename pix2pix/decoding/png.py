@@ -14,11 +14,10 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from pix2pix.decoding.code_points import profile_of_code_points, profile_of_gamma
+from pix2pix.decoding.code_points import LARGEST_PROFILE, profile_of_code_points, profile_of_gamma
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LONGEST_TEXT = 1_000_000  # bytes of one text, unpacked; Pillow refuses a photo that has a longer one
-LARGEST_PROFILE = 1 << 25
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from pix2pix.color import at_least_float32
+
 TINY = 1e-30  # keeps 0 / 0 away from colors without any chroma
 
 
@@ -18,7 +20,7 @@ def delta_e_2000(lab: Tensor, truth: Tensor) -> Tensor:
 
     Half precision is computed in float32; float64 stays float64.
     """
-    (l1, a1, b1), (l2, a2, b2) = _at_least_float32(lab).unbind(1), _at_least_float32(truth).unbind(1)
+    (l1, a1, b1), (l2, a2, b2) = at_least_float32(lab).unbind(1), at_least_float32(truth).unbind(1)
     stretch = 1.5 - 0.5 * _seventh((_length(a1, b1) + _length(a2, b2)).mul_(0.5))
     a1, a2 = a1 * stretch, a2 * stretch
     c1, c2 = _length(a1, b1), _length(a2, b2)
@@ -80,7 +82,3 @@ def _seventh(chroma: Tensor) -> Tensor:
 
 def _length(a: Tensor, b: Tensor) -> Tensor:
     return (a * a).addcmul_(b, b).sqrt_()
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()

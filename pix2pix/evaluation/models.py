@@ -83,7 +83,7 @@ def make_methods(models: Sequence[Model], args: argparse.Namespace) -> list[Meth
     if mean_ab is not None:
         methods.append(constant_method(mean_ab))
     counts = sorted({count for count in args.points or () if count})
-    check_points(models, counts)
+    check_models_take_points(models, counts)
     for number, model in enumerate(models):
         method = generator_method(model.name, model.loaded.network, model.loaded.size, args.strength)
         if number:
@@ -100,7 +100,7 @@ def make_methods(models: Sequence[Model], args: argparse.Namespace) -> list[Meth
     return methods
 
 
-def check_points(models: Sequence[Model], counts: Sequence[int]) -> None:
+def check_models_take_points(models: Sequence[Model], counts: Sequence[int]) -> None:
     """Says which models take no points; raises UserError when none does."""
     without = [model.name for model in models if not model.loaded.network.takes_hints]
     if not counts or not without:

@@ -44,12 +44,12 @@ def colorize_file(
     `points` are colors asked for; with `compare` gray and color are side by side. Raises UserError, naming the photo
     by `name` and saying the reason, and then leaves no `target`, or the one that was there.
     """
-    pages = read_photo(source, name=name, max_pixels=max_pixels)
+    pages = load_pages(source, name=name, max_pixels=max_pixels)
     pictures = color_pages(colorizer, pages, target, name=name, points=points, compare=compare)
     return write_photo(pages, pictures, target, name=name)
 
 
-def read_photo(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> list[Page]:
+def load_pages(source: Path | bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> list[Page]:
     """The pages of a photo, as `read_pages` gives them. Raises UserError, for too little memory as well."""
     with _memory_named(name):
         return read_pages(source, name, max_pixels)

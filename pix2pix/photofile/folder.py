@@ -15,7 +15,7 @@ from pix2pix.errors import UserError
 from pix2pix.files import refuse_special
 from pix2pix.hints import Point
 from pix2pix.inference import Colorizer
-from pix2pix.photofile.colorize import color_pages, read_photo, write_photo
+from pix2pix.photofile.colorize import color_pages, load_pages, write_photo
 from pix2pix.photofile.memory import free_memory
 from pix2pix.photofile.read import MAX_PIXELS, Page
 from pix2pix.photofile.tasks import Task
@@ -45,7 +45,7 @@ def colorize_files(
 
     def read(task: Task) -> tuple[list[Page], Sequence[Point], list[str]]:
         points, notes = points_of(task)
-        return read_photo(task.source, name=str(task.source), max_pixels=max_pixels), points, notes
+        return load_pages(task.source, name=str(task.source), max_pixels=max_pixels), points, notes
 
     def color(task: Task, loaded: tuple[list[Page], Sequence[Point], list[str]]) -> Callable[[], list[str]]:
         pages, points, notes = loaded

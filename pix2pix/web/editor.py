@@ -17,7 +17,7 @@ from pix2pix.color import AB_SCALE
 from pix2pix.errors import UserError
 from pix2pix.hints import Point, reachable_color
 from pix2pix.inference import Colorizer, gray_photos
-from pix2pix.photofile.colorize import read_photo
+from pix2pix.photofile.colorize import load_pages
 from pix2pix.photofile.points import check_points
 
 PREVIEW = 1024  # pixels, the longer side of the small copy
@@ -98,7 +98,7 @@ class Preview:
 
 def open_photo(path: Path, max_pixels: int) -> EditedPhoto:
     """Read a photo file for editing. Raises UserError, naming the file, for what cannot be read."""
-    page = read_photo(path, name=path.name, max_pixels=max_pixels)[0]
+    page = load_pages(path, name=path.name, max_pixels=max_pixels)[0]
     height, width = page.lightness.shape[-2:]
     scale = min(1.0, PREVIEW / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
