@@ -70,15 +70,19 @@ def mask():
     return np.add.outer(np.arange(96), np.arange(128)).astype(np.uint8)
 
 
-@pytest.fixture
-def photo_folder(tmp_path, real_photos):
-    """A folder of the twelve photos, as PNG and JPEG, some in a folder inside."""
-    folder = tmp_path / "photos"
+def save_photos(folder, photos):
+    """Photos as PNG and JPEG, some in a folder inside."""
     (folder / "inner").mkdir(parents=True)
-    for number, photo in enumerate(real_photos):
+    for number, photo in enumerate(photos):
         name = f"{number:02d}.png" if number % 2 else f"inner/{number:02d}.jpg"
         Image.fromarray(photo).save(folder / name)
     return folder
+
+
+@pytest.fixture
+def photo_folder(tmp_path, real_photos):
+    """A folder of the twelve photos."""
+    return save_photos(tmp_path / "photos", real_photos)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """train.py's bad input: one clear line, a non-zero exit, and nothing left behind."""
 
 import json
+import runpy
 import shutil
 import signal
 import sys
@@ -9,7 +10,8 @@ import time
 import numpy as np
 import pytest
 import torch
-from conftest import output_of, process
+from conftest import ROOT, output_of, process, save_photos
+from narrow_widths import WIDTHS
 from PIL import Image
 from skimage.color import rgb2lab
 
@@ -18,15 +20,35 @@ from pix2pix.checkpoint import load_generator, load_training
 from pix2pix.data import splits
 from pix2pix.errors import UserError
 from pix2pix.runs import Run
+from pix2pix.unet import ResNet18Encoder
 
 pytestmark = pytest.mark.usefixtures("narrow", "no_curves")
 SMALL = ("--size", 32, "--batch-size", 4, "--epochs", 1, "--no-one-cycle", "--cache", "cache", "--encoder", "none")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, real_photos):
+    """A folder with photos and a run that was trained on them."""
+    folder = tmp_path_factory.mktemp("trained")
+    words = ("--stage", "pretrain", "--data", save_photos(folder / "photos", real_photos), *SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["train.py", *map(str, words)])
+        patch.setattr(ResNet18Encoder, "widths", WIDTHS)
+        patch.setattr(recorder, "draw_curves", lambda history, path: None)
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+    assert not stop.value.code
+    return folder
+
+
 @pytest.fixture
-def pretrained(run, photo_folder, tmp_path):
-    assert run("train.py", "--stage", "pretrain", "--data", photo_folder, *SMALL)[0] == 0
-    return tmp_path / "runs" / "001-pretrain"
+def pretrained(trained, photo_folder, tmp_path):
+    """The run, as if it had been trained on the photos of this test."""
+    folder = shutil.copytree(trained / "runs", tmp_path / "runs") / "001-pretrain"
+    config = (folder / "config.json").read_text().replace(str(trained), str(tmp_path))
+    (folder / "config.json").write_text(config)
+    return folder
 
 
 def test_the_generator_knows_the_mean_color_of_its_training_photos(pretrained, photo_folder):
