@@ -18,7 +18,7 @@ from torch import Tensor
 from pix2pix.color import lab_to_rgb_in_gamut, to_lab
 
 RADIUS = 3 / 256  # of a point that does not say its own, relative to the photo's short side
-LEAST = 1.5  # pixels, as a radius: enlarging the colors then keeps the one at a point
+LEAST = 3  # pixels that a point's square is wide and high: enlarging the colors then keeps the one at a point
 LARGEST = 1e9  # pixels or seconds
 SPREADING = 24  # steps by which a corrected color spreads, about one pixel each
 EDGE = 0.1  # the difference of L, of [-1, 1], at which it hardly does
@@ -98,9 +98,9 @@ def hint_planes(points: Iterable[Point], photo_size: tuple[int, int], working_si
 def _covered(place: float, radius: float, whole: int, pixels: int) -> slice:
     """The pixels along one side that a point covers: of a photo's side of `whole` pixels, seen as `pixels`."""
     scale = pixels / whole
-    center, reach = (math.floor(place) + 0.5) * scale, max(radius * scale, LEAST)
-    first = min(max(round(center - reach), 0), pixels - 1)
-    return slice(first, max(min(round(center + reach), pixels), first + 1))
+    center, reach = (math.floor(place) + 0.5) * scale, max(radius * scale, LEAST / 2)
+    first = max(min(round(center - reach), pixels - LEAST), 0)
+    return slice(first, min(max(round(center + reach), first + LEAST), pixels))
 
 
 def resize_hints(hints: Tensor, size: tuple[int, int]) -> Tensor:

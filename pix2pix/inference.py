@@ -40,26 +40,30 @@ def predict_small_ab(
 ) -> Tensor:
     """L (N, 1, H, W) to ab (N, 2, h, w), both in [-1, 1], with (h, w) = `larger(size)` half as large again as `size`.
 
-    The mean of four predictions: of the photo and of its mirror image, at `size` (height, width) and at (h, w), times
+    The mean of two predictions, of the photo at `size` (height, width) and of its mirror image at (h, w), times
     `strength`, smoothed along the edges of L. `hints` (N, 3, any height, any width), ab and a mask, come out as they
     are whatever the strength. Only the small photos go to the generator's device; the result is on the device of
     `lightness`.
     """
     device = next(generator.parameters()).device
     large = larger(size)
-    total = torch.zeros((), device=device)
-    for view in (size, large):
-        small = F.interpolate(lightness, view, mode="bilinear", align_corners=False, antialias=True).to(device)
-        pair = [torch.cat((small, small.flip(3)))]
-        if hints is not None:
-            asked = asked_of_network(resize_hints(hints.to(device), view), strength)
-            pair.append(torch.cat((asked, asked.flip(3))))
-        ab, mirrored = generator(*pair).chunk(2)
-        total = total + F.interpolate(ab + mirrored.flip(3), large, mode="bicubic", align_corners=False)
-    ab = guided_filter((total * (strength / 4)).clamp(-1, 1), small)
+    views = [[_resize(lightness, view).to(device)] for view in (size, large)]
     if hints is not None:
-        ab = hold_at_points(ab, resize_hints(hints.to(device), large), small)
+        hints = hints.to(device)
+        for given, view in zip(views, (size, large), strict=True):
+            given.append(asked_of_network(resize_hints(hints, view), strength))
+    plain = generator(*views[0])
+    mirrored = generator(*(planes.flip(3) for planes in views[1])).flip(3)
+    total = F.interpolate(plain, large, mode="bicubic", align_corners=False) + mirrored
+    small = views[1][0]
+    ab = guided_filter((total * (strength / 2)).clamp(-1, 1), small)
+    if hints is not None:
+        ab = hold_at_points(ab, resize_hints(hints, large), small)
     return ab.to(lightness.device)
+
+
+def _resize(lightness: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def larger(size: tuple[int, int]) -> tuple[int, int]:

@@ -14,15 +14,16 @@ AB = (0.2, 0.3)  # a warm brown, in [-1, 1]
 WIDTH, HEIGHT = 64, 48
 
 
-class StubGenerator:
+class StubGenerator(torch.nn.Module):
     """The same ab everywhere, but the hinted one at hints; counts its calls."""
 
     def __init__(self, ab=AB):
-        self.ab, self.calls = ab, 0
+        super().__init__()
+        self.ab, self.calls = torch.nn.Parameter(torch.tensor(ab)), 0
 
-    def __call__(self, lightness, hints=None):
+    def forward(self, lightness, hints=None):
         self.calls += 1
-        ab = torch.tensor(self.ab).view(1, 2, 1, 1).expand(len(lightness), 2, *lightness.shape[2:])
+        ab = self.ab.view(1, 2, 1, 1).expand(len(lightness), 2, *lightness.shape[2:])
         return ab if hints is None else torch.where(hints[:, 2:] > 0, hints[:, :2], ab)
 
 

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from pix2pix.errors import UserError
-from pix2pix.hints import Point
-from pix2pix.inference import Colorizer, larger
+from pix2pix.hints import Point, hint_planes
+from pix2pix.inference import Colorizer, larger, predict_small_ab
 from pix2pix.video.canvas import Canvas
 from pix2pix.video.planes import Coding, chroma_of, luma_of, small_lightness
 from pix2pix.video.points import ActivePoints, Schedule, check_film_points
-from pix2pix.video.predict import predict_frame
 from pix2pix.video.reading import Film
 from pix2pix.video.steady import Predict, Seen
 
@@ -89,10 +88,13 @@ class View:
             assert not isinstance(item, Waiting)
             yield item
 
+    @torch.inference_mode()
     def predict(self, lightness: Tensor, begun: Sequence[Point], cut: bool) -> Tensor:
         """The network's ab for a frame, with the points that count there."""
         points = self.active(lightness, begun, cut) if self.points else ()
-        return predict_frame(self.colorizer, lightness, self.size, points, self.upright)
+        hints = hint_planes(points, self.upright, larger(self.size)) if points else None
+        network, strength = self.colorizer.generator, self.colorizer.strength
+        return predict_small_ab(network, lightness, self.size, hints, strength=strength)
 
     def _look(self, decoded: VideoFrame) -> Waiting:
         frame, coding = self.canvas(decoded)
