@@ -22,9 +22,10 @@ from measure import Report, alternate, make_photo, make_photos, parser, run_proc
 from PIL import Image
 from siggraph17 import Siggraph17Generator
 
-from pix2pix.inference import Colorizer, predict_ab
+from pix2pix.inference import Colorizer
 from pix2pix.photofile.read import read_pages
 from pix2pix.photofile.write import QUALITY, write_pages
+from pix2pix.prediction import predict_ab
 
 SIZE = 256  # of the photos that the networks are compared on
 

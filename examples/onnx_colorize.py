@@ -37,20 +37,20 @@ def bicubic(old: int, new: int) -> np.ndarray:
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 photo = np.asarray(ImageOps.exif_transpose(Image.open(sys.argv[2])).convert("RGB"))
 lightness, (height, width) = lightness_of(photo), photo.shape[:2]
-working = int(session.get_modelmeta().custom_metadata_map["size"])
-small = [min(max(round(side * working / min(height, width)), 1), 4 * working) for side in (height, width)]
-large, total = [round(1.5 * side) for side in small], 0
+size = int(session.get_modelmeta().custom_metadata_map["size"])
+small = [min(max(round(side * size / min(height, width)), 1), 4 * size) for side in (height, width)]
+large, total, evening = [round(1.5 * side) for side in small], 0, 1
 for view, turn in ((small, 1), (large, -1)):  # the larger one mirrored
     seen = np.asarray(Image.fromarray(lightness).resize(view[::-1], Image.Resampling.BILINEAR))
     given = {"lightness": seen[None, None, :, ::turn], "hints": np.zeros((1, 3, *view), np.float32)}
     ab = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})[0][0, ..., ::turn]
+    evening = (0.1 / max(np.sqrt(np.hypot(*ab)).mean() ** 2, 0.01)) ** 0.25 if view is small else evening
     total = total + bicubic(view[0], large[0]) @ ab @ bicubic(view[1], large[1]).T
 rows, columns = (np.eye(n)[(np.arange(n)[:, None] + np.arange(-2, 3)).clip(0, n - 1)].mean(1) for n in large)
-ab, mean = (total / 2).clip(-1, 1), rows @ seen @ columns.T  # smoothed in windows of 5x5 by a guided filter
+ab, mean = (total * evening / 2).clip(-1, 1), rows @ seen @ columns.T  # smoothed in windows of 5x5 by a guided filter
 slope = (rows @ (ab * seen) @ columns.T - rows @ ab @ columns.T * mean) / (rows @ seen**2 @ columns.T - mean**2 + 0.01)
 ab = rows @ slope @ columns.T * seen + rows @ (rows @ ab @ columns.T - slope * mean) @ columns.T
-a, b = (bicubic(large[0], height) @ ab @ bicubic(large[1], width).T).clip(-1, 1)
-kept = np.zeros((height, width))
+kept, (a, b) = np.zeros((height, width)), (bicubic(large[0], height) @ ab @ bicubic(large[1], width).T).clip(-1, 1)
 for step in 0.5 ** np.arange(9):  # colors that sRGB does not have get paler
     linear = linear_rgb(lightness, a * (kept + step), b * (kept + step))
     kept += step * (((linear > -1e-4) & (linear < 1 + 1e-4)).all(-1) & (kept < 1))

@@ -1,15 +1,14 @@
-"""Colorizing photos: the network works at its own resolution, the colors are joined to the photo's full-size L."""
+"""Colorizing photos: the network's colors, predicted at its own resolution, are joined to the full-size L."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -18,90 +17,14 @@ from pix2pix.color import lab_to_rgb_in_gamut, lightness_to_gray, to_lab
 from pix2pix.decoding.measure import lightness_of, lightness_of_pixels
 from pix2pix.device import choose_device, choose_precision
 from pix2pix.errors import UserError
-from pix2pix.guided_filter import guided_filter
-from pix2pix.hints import Point, hint_planes, hold_at_points, resize_hints
+from pix2pix.hints import Point, hint_planes
 from pix2pix.photofile.points import check_points
+from pix2pix.prediction import enlarge, larger, predict_ab, predict_small_ab
 from pix2pix.runs import find_generator
 from pix2pix.unet import fold_batch_norm
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
-LARGER = 1.5  # times the working size: the second size that the network sees a photo at
 STRIP = 1 << 19  # pixels converted at a time: a large photo then needs little more memory than itself, and is faster
-WEAKEST = 0.5  # the strength down to which hints are given to the network the stronger the weaker all colors are
-
-
-def predict_small_ab(
-    generator: nn.Module,
-    lightness: Tensor,
-    size: tuple[int, int],
-    hints: Tensor | None = None,
-    *,
-    strength: float = 1.0,
-) -> Tensor:
-    """L (N, 1, H, W) to ab (N, 2, h, w), both in [-1, 1], with (h, w) = `larger(size)` half as large again as `size`.
-
-    The mean of two predictions, of the photo at `size` (height, width) and of its mirror image at (h, w), times
-    `strength`, smoothed along the edges of L. `hints` (N, 3, any height, any width), ab and a mask, come out as they
-    are whatever the strength. Only the small photos go to the generator's device; the result is on the device of
-    `lightness`.
-    """
-    device = next(generator.parameters()).device
-    large = larger(size)
-    views = [[_resize(lightness, view).to(device)] for view in (size, large)]
-    if hints is not None:
-        hints = hints.to(device)
-        for given, view in zip(views, (size, large), strict=True):
-            given.append(asked_of_network(resize_hints(hints, view), strength))
-    plain = generator(*views[0])
-    mirrored = generator(*(planes.flip(3) for planes in views[1])).flip(3)
-    total = F.interpolate(plain, large, mode="bicubic", align_corners=False) + mirrored
-    small = views[1][0]
-    ab = guided_filter((total * (strength / 2)).clamp(-1, 1), small)
-    if hints is not None:
-        ab = hold_at_points(ab, resize_hints(hints, large), small)
-    return ab.to(lightness.device)
-
-
-def _resize(lightness: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(lightness, size, mode="bilinear", align_corners=False, antialias=True)
-
-
-def larger(size: tuple[int, int]) -> tuple[int, int]:
-    """The second size (height, width) that the network sees a photo at, and of what it predicts."""
-    return round(LARGER * size[0]), round(LARGER * size[1])
-
-
-def asked_of_network(hints: Tensor, strength: float) -> Tensor:
-    """The hints that give those asked for once all colors are multiplied by `strength`."""
-    asked = (hints[:, :2] / max(strength, WEAKEST)).clamp(-1, 1)
-    return torch.cat((asked, hints[:, 2:]), dim=1)
-
-
-def predict_ab(
-    generator: nn.Module,
-    lightness: Tensor,
-    size: tuple[int, int],
-    hints: Tensor | None = None,
-    *,
-    strength: float = 1.0,
-) -> Tensor:
-    """`predict_small_ab`, enlarged bicubically to ab (N, 2, H, W)."""
-    small_ab = predict_small_ab(generator, lightness, size, hints, strength=strength)
-    return F.interpolate(small_ab, lightness.shape[-2:], mode="bicubic", align_corners=False).clamp_(-1, 1)
-
-
-def enlarge(small_ab: Tensor, height: int, width: int, rows: int) -> Iterator[Tensor]:
-    """ab (1, 2, h, w) enlarged to (1, 2, height, width) as by `predict_ab`, `rows` rows at a time from the top.
-
-    The whole of a large photo's ab would take more memory than anything else, and longer.
-    """
-    wide = F.interpolate(small_ab, (small_ab.shape[2], width), mode="bicubic", align_corners=False)
-    identity = torch.eye(small_ab.shape[2])[None, None]
-    weights = F.interpolate(identity, (height, small_ab.shape[2]), mode="bicubic", align_corners=False)[0, 0]
-    for part in weights.split(rows):
-        used = part.any(dim=0).nonzero()
-        near = slice(int(used[0]), int(used[-1]) + 1)
-        yield (part[:, near] @ wide[:, :, near]).clamp_(-1, 1)
 
 
 def colorize_batch(generator: nn.Module, photos: Tensor, size: int, hints: Tensor | None = None) -> Tensor:

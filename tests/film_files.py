@@ -1,5 +1,6 @@
 """Small films for the tests, made by PyAV, and a network of constant colors."""
 
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from skimage import data
 av = pytest.importorskip("av")
 
 AB = (0.2, 0.3)  # a warm brown, in [-1, 1]
+EVENED = tuple(x * (0.1 / math.hypot(*AB)) ** 0.25 for x in AB)  # what a photo or film all of it gets
 WIDTH, HEIGHT = 64, 48
 
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from skimage.color import rgb2lab
 
@@ -20,15 +19,8 @@ from pix2pix.color import lab_to_rgb_in_gamut, to_lab
 from pix2pix.errors import UserError
 from pix2pix.evaluation.metrics import colorfulness
 from pix2pix.hints import hint_planes, reachable_color
-from pix2pix.inference import (
-    Colorizer,
-    colorize_batch,
-    enlarge,
-    gray_batch,
-    larger,
-    predict_ab,
-    predict_small_ab,
-)
+from pix2pix.inference import Colorizer, colorize_batch, gray_batch
+from pix2pix.prediction import larger, predict_ab, predict_small_ab
 from pix2pix.runs import SHIPPED_GENERATOR
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
@@ -106,16 +98,6 @@ def test_large_photos_are_converted_strip_by_strip_without_a_seam(weights, netwo
     assert np.abs(colorized.astype(int) - expected).max() <= 1
     tensor = colorizer.colorize(whole.expand(2, -1, -1, -1))
     assert torch.equal(tensor[1].permute(1, 2, 0), torch.tensor(colorized))
-
-
-@pytest.mark.parametrize("size", [(300, 400), (1000, 31), (20, 24), (128, 171), (1, 7)])
-def test_enlarging_by_strips_equals_torchs_bicubic(size):
-    small = torch.rand(1, 2, 32, 43, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
-    expected = F.interpolate(small, size, mode="bicubic", align_corners=False).clamp(-1, 1)
-    for rows in (1, 7, 5000):
-        strips = list(enlarge(small, *size, rows))
-        assert [strip.shape[2] for strip in strips[:-1]] == [rows] * (len(strips) - 1)
-        assert torch.allclose(torch.cat(strips, dim=2), expected, atol=1e-6)
 
 
 def test_colors_of_the_photo_are_not_looked_at(network, batch):

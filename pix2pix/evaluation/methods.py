@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pix2pix.color import AB_SCALE, lab_to_rgb_in_gamut, rgb_to_lab, split_lab
-from pix2pix.inference import gray_photos, predict_ab
+from pix2pix.inference import gray_photos
+from pix2pix.prediction import predict_ab
 
 GRAY, MEAN_COLOR, TRUTH = "gray", "mean color", "truth"
 

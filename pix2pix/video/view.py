@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pix2pix.errors import UserError
 from pix2pix.hints import Point, hint_planes
-from pix2pix.inference import Colorizer, larger, predict_small_ab
+from pix2pix.inference import Colorizer
+from pix2pix.prediction import larger, predict_small_ab
 from pix2pix.video.canvas import Canvas
 from pix2pix.video.planes import Coding, chroma_of, luma_of, small_lightness
 from pix2pix.video.points import ActivePoints, Schedule, check_film_points
