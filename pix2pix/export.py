@@ -31,8 +31,8 @@ ABOUT = {  # in the file's metadata; "size" is added
     "ab": "(batch, 2, height, width) float32: CIE a* and b* / 110, in [-1, 1]",
     "use": "Resize L so that the short side has `size` pixels, enlarge ab to the photo's size by bicubic interpolation "
     "and join it with the photo's own L. pix2pix itself takes the mean of two predictions, the other one of the "
-    "mirrored photo 1.5 times as large, brings vivid "
-    "and dull photos a little closer, and smooths with a guided filter.",
+    "mirrored photo 1.5 times as large, makes dull photos livelier and vivid ones calmer, and smooths with a guided "
+    "filter.",
 }
 # The exported network takes multiples of 32: around it the sides are extended, and ab is cut to the photo.
 BEFORE = f"""before (float[batch, 1, height, width] lightness) => (int64[4] pads, int64[2] axes, int64[2] size) {{

@@ -54,8 +54,8 @@ def predict_small_ab(
 def evening(ab: Tensor) -> Tensor:
     """The factors (N, 1, 1, 1) for ab (N, 2, h, w) by which dull photos get livelier and vivid ones calmer.
 
-    They bring a photo's chroma a quarter of the way, by ratios, to that of a usual photo: the network's photos differ
-    more in it than true ones of the same content, and it is more often right where its colors are pale.
+    They bring a photo's chroma a quarter of the way, by ratios, to that of a usual photo: vivid predictions are too
+    vivid more often than pale ones (docs/experiments.md, 30 November 2026).
     """
     chroma = ab.square().sum(dim=1, keepdim=True).sqrt()
     typical = chroma.sqrt().mean(dim=(2, 3), keepdim=True).square()  # small vivid things count less than in a mean

@@ -173,7 +173,8 @@ def test_a_gray_films_colors_are_as_a_photos(tmp_path):
     ab = torch.tensor(film_files.EVENED).view(1, 2, 1, 1).expand(1, 2, *gray.shape)
     photo = lab_to_rgb_in_gamut(lightness, ab)[0].permute(1, 2, 0).numpy().astype(float)
     frame = read_frames(path)[0].to_ndarray(format="rgb24").astype(float)
-    assert abs(frame - photo).mean() < 7
+    inside = (photo.min(axis=2) > 0) & (photo.max(axis=2) < 255)
+    assert inside.mean() > 0.5 and abs(frame - photo)[inside].mean() < 6
 
 
 def test_a_killed_runs_film_is_removed_once_it_is_old(tmp_path):
