@@ -25,7 +25,7 @@ from statistics import median
 
 from measure import ROOT, Report, make_photos, parser, run_process
 
-from pix2pix.data.cache import prepare_photos
+from pix2pix.data.cache import PhotoSet, prepare_photos
 from pix2pix.data.dataset import ColorizationDataset, count_cores
 from pix2pix.data.photos import find_photos
 from pix2pix.errors import run_script
@@ -57,7 +57,7 @@ def measure_counts(report: Report, args: argparse.Namespace) -> None:
             folder = Path(name)
             link_photos(folder, count)
             with contextlib.redirect_stderr(io.StringIO()):
-                prepare_photos(find_photos([folder / "photos"]), SIZE, cache=folder / "cache", workers=count_cores())
+                open_cache(folder)
             runs = [child(folder) for _ in range(args.runs)]
         figures[count] = {key: median(run[key] for run in runs) for key in runs[0]}
         report.keep({f"{count} photos: {key}": [run[key] for run in runs] for key in runs[0]})
@@ -83,6 +83,12 @@ def link_photos(folder: Path, count: int) -> None:
         os.link(first[number % LINKS], inner / f"{number % LINKS:03d}.jpg")
 
 
+def open_cache(folder: Path) -> PhotoSet:
+    """The photos as train.py finds them, and their cache, built the first time."""
+    cache = folder / "cache"
+    return prepare_photos(find_photos([folder / "photos"], cache=cache), SIZE, cache=cache, workers=count_cores())
+
+
 def child(folder: Path) -> dict[str, float]:
     """The figures of a fresh process on the photos and the cache in `folder`."""
     done = run_process("benchmarks/growth.py", "--epoch-of", folder)
@@ -98,8 +104,7 @@ def go_through(folder: Path) -> None:
     from pix2pix.data.dataset import batches, epoch_order
 
     start = time.perf_counter()
-    photos = find_photos([folder / "photos"])
-    dataset = ColorizationDataset(prepare_photos(photos, SIZE, cache=folder / "cache", workers=count_cores()))
+    dataset = ColorizationDataset(open_cache(folder))
     opened = time.perf_counter()
     draws = torch.Generator().manual_seed(0)
     for batch in batches(dataset, epoch_order(len(dataset), BATCH, seed=0, epoch=0)):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pix2pix.errors import UserError
 
@@ -52,7 +51,39 @@ def refuse_special(path: Path, name: str) -> None:
         raise UserError(f"{name} is {'a folder' if path.is_dir() else 'no regular file'}, not a file to read")
 
 
-def walk_files(folder: Path, problems: list[str]) -> Iterator[tuple[str, list[str]]]:
+class Listing(NamedTuple):
+    """What a folder holds, sorted: names of folders, paths of links to folders, names of files; whether no entry is a
+    link."""
+
+    folders: list[str]
+    links: list[str]
+    files: list[str]
+    without_links: bool
+
+
+def list_folder(place: str, stat: os.stat_result | None = None) -> Listing:
+    """Raises OSError when the folder cannot be read. Its `stat` is for those that know what it held (see listings)."""
+    folders, links, files, linked = [], [], [], False
+    with os.scandir(place) as entries:
+        for entry in entries:
+            link = entry.is_symlink()
+            linked = linked or link
+            try:
+                is_folder = entry.is_dir()
+            except OSError:  # a link to itself
+                is_folder = False
+            if not is_folder:
+                files.append(entry.name)
+            elif link:
+                links.append(entry.path)
+            else:
+                folders.append(entry.name)
+    return Listing(sorted(folders), sorted(links), sorted(files), not linked)
+
+
+def walk_files(
+    folder: Path, problems: list[str], lister: Callable[[str, os.stat_result], Listing] = list_folder
+) -> Iterator[tuple[str, list[str]]]:
     """(folder, names of its files, sorted) for a folder and all below it; each begins with `folder.absolute()`.
 
     Links to folders are followed last, and no folder is searched twice: a loop ends. A folder that cannot be read is
@@ -70,32 +101,13 @@ def walk_files(folder: Path, problems: list[str]) -> Iterator[tuple[str, list[st
                 if (stat.st_dev, stat.st_ino) in searched:
                     continue
                 searched.add((stat.st_dev, stat.st_ino))
-                folders, files = _list_folder(place)
+                listing = lister(place, stat)
             except OSError as error:
                 problems.append(f"cannot read the folder {place}: {error.strerror}")
                 continue
-            links += [entry.path for entry in folders if entry.is_symlink()]
-            waiting += [entry.path for entry in reversed(folders) if not entry.is_symlink()]
-            yield place, files
-
-
-def _list_folder(place: str) -> tuple[list[os.DirEntry[str]], list[str]]:
-    """A folder's folders, also those that are links, and the names of its files, both sorted by name."""
-    folders, files = [], []
-    with os.scandir(place) as entries:
-        for entry in entries:
-            if _is_folder(entry):
-                folders.append(entry)
-            else:
-                files.append(entry.name)
-    return sorted(folders, key=attrgetter("name")), sorted(files)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+            links += listing.links
+            waiting += [os.path.join(place, name) for name in reversed(listing.folders)]  # noqa: PTH118
+            yield place, listing.files
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401

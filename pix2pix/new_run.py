@@ -13,6 +13,7 @@ import torch
 import pix2pix
 from pix2pix.checkpoint import load_generator
 from pix2pix.data.dataset import ColorizationDataset
+from pix2pix.data.photos import find_photos
 from pix2pix.encoder_weights import load_encoder_weights
 from pix2pix.errors import UserError
 from pix2pix.evaluation.scoring import mean_ab
@@ -50,7 +51,8 @@ def new_run(args: argparse.Namespace) -> Run:
         data, split = [Path(path) for path in earlier["data"]], read_split(start)
         val_data = args.val_data or [Path(path) for path in earlier["val_data"]]
         if args.val_data:
-            split["validation"] = validation_names(args.val_data, data, seed=config["seed"])
+            training = find_photos(data, cache=args.cache)
+            split["validation"] = validation_names(args.val_data, training, seed=config["seed"])
     else:
         data, split = split_photos(args.data, args.val_data, seed=config["seed"], cache=args.cache)
         val_data = args.val_data or []

@@ -30,12 +30,13 @@ def split_photos(
     """
     if data is None:
         folder = download_coco_sample(cache)
-        names = [photo.name for photo in find_photos([folder])]
+        names = [photo.name for photo in find_photos([folder], cache=cache)]
         train, validation = report_split(names, seed=seed)
         return [folder], {"train": train, "validation": validation}
-    names = [photo.name for photo in find_photos(data)]
+    photos = find_photos(data, cache=cache)
+    names = [photo.name for photo in photos]
     if val_data:
-        return data, {"train": names, "validation": validation_names(val_data, data, seed=seed)}
+        return data, {"train": names, "validation": validation_names(val_data, photos, seed=seed)}
     if len(names) < 2:
         raise UserError(f"{names[0]} is the only photo; give at least two, one to train on and one to validate")
     count = min(MOST_VALIDATION, max(1, len(names) // 4))
@@ -43,12 +44,12 @@ def split_photos(
     return data, {"train": train, "validation": validation}
 
 
-def validation_names(val_data: list[Path], data: list[Path], *, seed: int) -> list[str]:
-    """The names of the photos of `val_data`, shuffled. Raises UserError when one is in `data` too."""
+def validation_names(val_data: list[Path], training: list[Photo], *, seed: int) -> list[str]:
+    """The names of the photos of `val_data`, shuffled. Raises UserError when one is among the training photos too."""
     photos = find_photos(val_data)
-    training = {photo.place for photo in find_photos(data)}
+    places = {photo.place for photo in training}
     for photo in photos:
-        if photo.place in training:
+        if photo.place in places:
             raise UserError(f"{photo.name} of --val-data is in --data too; a photo is for training or for validation")
     return split_names([photo.name for photo in photos], validation=len(photos), seed=seed)[1]
 
@@ -59,7 +60,7 @@ def open_data(run: Run, *, cache: Path, workers: int) -> tuple[ColorizationDatas
     Raises UserError when photos are gone, too many are broken, or they are less than one batch.
     """
     settings, split = run.settings, run.split
-    photos, watched = _choose(run)
+    photos, watched = _choose(run, cache)
     cached_size = max(settings.size, CROP_SOURCE) if settings.recipe.crop else settings.size
     where: dict[str, Any] = {"cache": cache, "workers": workers}
     train_set = prepare_photos(photos, cached_size, label="training photos", **where)
@@ -80,11 +81,11 @@ def open_data(run: Run, *, cache: Path, workers: int) -> tuple[ColorizationDatas
     return training, validation
 
 
-def _choose(run: Run) -> tuple[list[Photo], list[Photo]]:
+def _choose(run: Run, cache: Path) -> tuple[list[Photo], list[Photo]]:
     """The run's training photos, and the validation photos that are scored after every epoch."""
     sources, val_sources = ([Path(path) for path in run.config[name]] for name in ("data", "val_data"))
     train, watched = run.split["train"], run.split["validation"][:WATCHED]
     if val_sources:
-        return choose_photos(sources, train), choose_photos(val_sources, watched)
-    chosen = choose_photos(sources, train + watched)  # a million photos are listed once
+        return choose_photos(sources, train, cache=cache), choose_photos(val_sources, watched)
+    chosen = choose_photos(sources, train + watched, cache=cache)  # a million photos are listed once
     return chosen[: len(train)], chosen[len(train) :]

@@ -84,7 +84,8 @@ def test_a_photo_changed_in_its_place_is_decoded_again(photo_folder, tmp_path):
 
 def test_of_many_photos_a_part_is_looked_at(photo_folder, tmp_path, monkeypatch):
     prepare(photo_folder, tmp_path / "cache")
-    monkeypatch.setattr(cache, "LOOKED_AT", 6)
+    monkeypatch.setattr(cache, "LOOKED_AT", 11)
+    monkeypatch.setattr(cache, "DRAWN", 6)
     for path in photo_folder.rglob("*.*"):
         os.utime(path, ns=(0, 0))
     looked = []

@@ -4,7 +4,7 @@ The cache of a list of photos at one size is a folder of three files: `photos.np
 (near-gray and broken photos), and `states.npy` (N, 2), the size and time of each photo's file when it was read. It is
 whole or absent, and two runs may build it at once. One that was damaged, or whose photos have changed, is built again.
 
-Up to `LOOKED_AT` photos are each looked at to notice a change; of more, so many drawn anew at each start, since to look
+Up to `LOOKED_AT` photos are each looked at to notice a change; of more, `DRAWN` drawn anew at each start, since to look
 at a million takes seconds. New, removed and renamed photos are always noticed.
 """
 
@@ -17,6 +17,7 @@ import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ from pix2pix.errors import UserError
 CACHE_VERSION = 3
 NEAR_GRAY = 5.0  # mean of max(R, G, B) - min(R, G, B), of 255, under which a photo has next to no color
 MOST_BROKEN = 0.05
-LOOKED_AT = 100_000  # photos whose file is compared with what it was when it was decoded
+LOOKED_AT = 100_000  # up to so many photos, the file of each is compared with what it was when it was decoded
+DRAWN = 20_000  # of more photos, so many are compared
 AHEAD = 8  # decoded photos per thread that wait to be written
 
 FileState = tuple[int, int]  # a file's size in bytes and its time in ns
@@ -128,9 +130,9 @@ def _bytes(photos: list[Photo], size: int) -> int:
 def _key(photos: list[Photo], size: int) -> str:
     """A name for the cache of these photos in this order."""
     digest = hashlib.sha256(f"{CACHE_VERSION} {size}\n".encode())
-    for part in ([photo.name for photo in photos], [photo.file for photo in photos]):
-        digest.update("\0".join(part).encode("utf-8", "surrogatepass"))
-    digest.update(np.array([photo.offset for photo in photos]).tobytes())
+    for part in ("name", "file"):
+        digest.update("\0".join(map(attrgetter(part), photos)).encode("utf-8", "surrogatepass"))
+    digest.update(np.fromiter(map(attrgetter("offset"), photos), np.int64, len(photos)).tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -157,7 +159,9 @@ def _open(folder: Path, photos: list[Photo], size: int) -> PhotoSet | None:
 
 def _changed(photos: list[Photo], states: np.ndarray) -> bool:
     """Whether the file of a photo, of many photos that of a random part of them, is not the one that was decoded."""
-    rows = sorted(np.random.default_rng().permutation(len(photos))[:LOOKED_AT].tolist())
+    rows = list(range(len(photos)))
+    if len(photos) > LOOKED_AT:
+        rows = sorted(np.random.default_rng().permutation(len(photos))[:DRAWN].tolist())
     of_tars: dict[str, FileState] = {}  # each asked once
     for row, state in zip(rows, states[rows].tolist(), strict=True):
         photo = photos[row]

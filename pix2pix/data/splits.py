@@ -38,11 +38,15 @@ def report_split(names: list[str], *, seed: int = 98) -> tuple[list[str], list[s
     return drawn[:REPORT_TRAIN], drawn[REPORT_TRAIN:]
 
 
-def choose_photos(sources: list[Path], names: list[str]) -> list[Photo]:
-    """The photos called `names` among those of `sources`, in that order. Raises UserError when one is gone."""
-    photos = {photo.name: photo for photo in find_photos(sources)}
-    missing = [name for name in names if name not in photos]
-    if missing:
+def choose_photos(sources: list[Path], names: list[str], *, cache: Path | None = None) -> list[Photo]:
+    """The photos called `names` among those of `sources`, in that order. Raises UserError when one is gone.
+
+    `cache` is `find_photos`'.
+    """
+    photos = {photo.name: photo for photo in find_photos(sources, cache=cache)}
+    try:
+        return [photos[name] for name in names]
+    except KeyError:
+        missing = [name for name in names if name not in photos]
         where = ", ".join(map(str, sources))
-        raise UserError(f"{len(missing)} of the run's photos are no longer in {where}: {missing[0]} for one")
-    return [photos[name] for name in names]
+        raise UserError(f"{len(missing)} of the run's photos are no longer in {where}: {missing[0]} for one") from None
