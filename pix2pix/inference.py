@@ -172,7 +172,10 @@ class Colorizer:
         rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
         strips = (x.split(_rows_of(width), dim=2) for x in (rgb, lightness))
         for target, part, ab in zip(*strips, enlarge(small_ab, height, width, _rows_of(width)), strict=True):
-            target.copy_(lab_to_rgb_in_gamut(part.to(self.device), ab.to(self.device), kind))
+            if self.device.type == "cpu":
+                lab_to_rgb_in_gamut(part, ab, out=target)
+            else:
+                target.copy_(lab_to_rgb_in_gamut(part.to(self.device), ab.to(self.device), kind))
         return rgb
 
     @torch.inference_mode()

@@ -14,6 +14,7 @@ from pix2pix.hints import hold_at_points, resize_hints
 LARGER = 1.5  # times the working size: the second size that the network sees a photo at
 USUAL_CHROMA = 0.1  # of a photo, as `evening` measures it
 EVENNESS = 0.25  # the power of a photo's ratio to it that is made up for
+CUBIC = -0.75  # the parameter of the cubic kernel (Keys 1981) that `F.interpolate` takes
 WEAKEST = 0.5  # the strength down to which hints are given to the network the stronger the weaker all colors are
 
 
@@ -93,12 +94,24 @@ def predict_ab(
 def enlarge(small_ab: Tensor, height: int, width: int, rows: int) -> Iterator[Tensor]:
     """ab (1, 2, h, w) enlarged to (1, 2, height, width) as by `predict_ab`, `rows` rows at a time from the top.
 
-    The whole of a large photo's ab would take more memory than anything else, and longer.
+    The whole of a large photo's ab would take more memory than anything else, and longer. On the CPU.
     """
-    wide = F.interpolate(small_ab, (small_ab.shape[2], width), mode="bicubic", align_corners=False)
-    identity = torch.eye(small_ab.shape[2])[None, None]
-    weights = F.interpolate(identity, (height, small_ab.shape[2]), mode="bicubic", align_corners=False)[0, 0]
-    for part in weights.split(rows):
-        used = part.any(dim=0).nonzero()
+    wide = small_ab[0] @ bicubic_weights(small_ab.shape[3], width).t()
+    for weights in bicubic_weights(small_ab.shape[2], height).split(rows):
+        used = weights.any(dim=0).nonzero()
         near = slice(int(used[0]), int(used[-1]) + 1)
-        yield (part[:, near] @ wide[:, :, near]).clamp_(-1, 1)
+        part = wide.new_empty((1, 2, len(weights), width))
+        for plane, target in zip(wide, part[0], strict=True):
+            torch.mm(weights[:, near], plane[near], out=target)
+        yield part.clamp_(-1, 1)
+
+
+def bicubic_weights(before: int, after: int) -> Tensor:
+    """(after, before): how much each of `before` pixels in a row counts for each of `after`; as `F.interpolate`'s."""
+    place = (torch.arange(after, dtype=torch.float64) + 0.5) * (before / after) - 0.5
+    taps = place.floor()[:, None] + torch.arange(-1, 3)
+    away = (place[:, None] - taps).abs()
+    near = ((CUBIC + 2) * away - (CUBIC + 3)) * away.square() + 1
+    far = ((CUBIC * away - 5 * CUBIC) * away + 8 * CUBIC) * away - 4 * CUBIC
+    columns = taps.clamp(0, before - 1).long()
+    return torch.zeros(after, before).scatter_add_(1, columns, torch.where(away <= 1, near, far).float())

@@ -151,6 +151,20 @@ def test_colors_are_computed_in_single_precision_at_least_whatever_comes_in_or_g
     assert rounded.dtype == dtype and torch.equal(rounded, expected.to(dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+def test_colors_are_written_where_asked_and_not_rounded_by_autocast(dtype):
+    generator = torch.Generator().manual_seed(4)
+    lightness = torch.rand(1, 1, 20, 30, generator=generator) * 2 - 1
+    ab = torch.rand(1, 2, 20, 30, generator=generator) - 0.5
+    expected = lab_to_rgb_in_gamut(lightness, ab, dtype).double()
+    where = torch.zeros(1, 3, 40, 30, dtype=dtype).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        lab_to_rgb_in_gamut(lightness, ab, out=where[:, :, 10:30])
+    off = 1 if dtype != torch.float32 else 1e-5
+    assert (where[:, :, 10:30].double() - expected).abs().max() <= off
+    assert not where[:, :, :10].any() and not where[:, :, 30:].any()
+
+
 def linear_rgb(lightness, a, b):
     """CIE 15's definition for one color, in plain floats: linear R, G, B."""
     fy = (lightness + 16) / 116
