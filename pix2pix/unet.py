@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from pix2pix.color import lightness_to_gray
 from pix2pix.hint_layers import HintLayers
@@ -212,5 +212,14 @@ def fold_batch_norm(network: nn.Module) -> None:
         for conv, norm in pairs:
             convolution, batch_norm = children[conv], children.get(norm)
             if isinstance(convolution, nn.Conv2d) and isinstance(batch_norm, nn.BatchNorm2d):
-                setattr(module, conv, fuse_conv_bn_eval(convolution, batch_norm))
+                mean, variance = (batch_norm.get_buffer(f"running_{name}") for name in ("mean", "var"))
+                convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                    convolution.weight,
+                    convolution.bias,
+                    mean,
+                    variance,
+                    batch_norm.eps,
+                    batch_norm.weight,
+                    batch_norm.bias,
+                )
                 setattr(module, norm, nn.Identity())
