@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from pix2pix.allocation import keep_freed_memory
 from pix2pix.data.building import resolve_cache
 from pix2pix.data.dataset import ColorizationDataset, count_cores
 from pix2pix.device import PRECISIONS, choose_precision
@@ -75,6 +76,8 @@ def main() -> None:
     args, world = parse_args(), join_world()
     take_place_flags(args)
     device = start_device(args.device, world)
+    if device.type == "cpu":
+        keep_freed_memory()
     with ExitStack() as locks:
         run = open_run(args, world, locks)
         training, validation, state = prepare(args, run, world, device)

@@ -90,7 +90,7 @@ def measure_large(report: Report, args: argparse.Namespace, folder: Path, megapi
     report.add(f"{name}: beyond importing torch", whole - torch_alone, "s")
     report.add(f"{name}: beyond importing torch / Pillow", (whole - torch_alone) / pillow_alone, "times", at_most=4)
     used = (median(memory["colorize"]) - median(memory["torch"])) / (width * height)
-    report.add(f"{name}: peak memory beyond importing torch", used, "bytes a pixel", at_most=20)
+    report.add(f"{name}: peak memory beyond importing torch", used, "bytes a pixel", at_most=12)
     photo.unlink()
 
 

@@ -20,6 +20,7 @@ from steps import Parts, TrainingSteps, open_photos
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from pix2pix.allocation import keep_freed_memory
 from pix2pix.checkpoint import save_training
 from pix2pix.data.dataset import ColorizationDataset
 from pix2pix.device import choose_device, choose_precision
@@ -42,6 +43,8 @@ def main() -> None:
     flags.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     args = flags.parse_args()
     device = choose_device(args.device)
+    if device.type == "cpu":
+        keep_freed_memory()  # as train.py does
     report = Report("hardware", args, device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

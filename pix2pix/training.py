@@ -46,7 +46,7 @@ def prepare_batch(photos: Tensor, settings: Settings, random: torch.Generator, s
         lightness = film_lightness(photos, lightness, draw_film(count, random, recipe.film)[share])
     if recipe.degrade:
         lightness = degrade(lightness, draw_degradation(count, random, recipe.degrade)[share])
-    ab = (recipe.chroma * ab).clamp(-1, 1)
+    ab = (recipe.chroma * ab).clamp_(-1, 1)
     hints = None if squares is None else sample_hints(ab, squares)
     lightness, ab = (planes.contiguous(memory_format=torch.channels_last) for planes in (lightness, ab))
     return Batch(lightness, ab, hints)

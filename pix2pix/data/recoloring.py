@@ -87,5 +87,5 @@ def _alike(colors: Tensor, places: Tensor, tolerance: Tensor, reach: Tensor) -> 
     rows = (torch.arange(height, device=colors.device) - places[:, :1]) / (reach[:, None] * height)
     columns = (torch.arange(width, device=colors.device) - places[:, 1:]) / (reach[:, None] * width)
     away = rows.square()[:, None, :, None] + columns.square()[:, None, None, :]
-    distance = (colors - color[:, :, None, None]).norm(dim=1, keepdim=True)
+    distance = (colors - color[:, :, None, None]).square_().sum(dim=1, keepdim=True).sqrt_()
     return (1 + (tolerance.view(-1, 1, 1, 1) * (1 - away / 2) - distance) / SOFT).clamp(0, 1)

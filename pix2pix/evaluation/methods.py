@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from pix2pix.color import AB_SCALE, lab_to_rgb_in_gamut, rgb_to_lab, split_lab
@@ -30,7 +29,7 @@ class Batch:
 
     @classmethod
     def of(cls, photos: Tensor, numbers: Sequence[int]) -> Batch:
-        lab = torch.cat([rgb_to_lab(photo.float() / 255) for photo in photos.split(1)])  # one photo fits a CPU's caches
+        lab = rgb_to_lab(photos.float() / 255)
         lightness, ab = split_lab(lab)
         return cls(photos, tuple(numbers), lab, lightness, ab)
 
