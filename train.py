@@ -76,8 +76,6 @@ def main() -> None:
     args, world = parse_args(), join_world()
     take_place_flags(args)
     device = start_device(args.device, world)
-    if device.type == "cpu":
-        keep_freed_memory()
     with ExitStack() as locks:
         run = open_run(args, world, locks)
         training, validation, state = prepare(args, run, world, device)
@@ -100,6 +98,8 @@ def main() -> None:
             writes=world.is_main,
             tensorboard=args.tensorboard,
         )
+        if device.type == "cpu":
+            keep_freed_memory()
         with lost_processes_named(run.folder):
             stopped_by = train(state, training, recorder, device=device, world=world, workers=args.workers)
     if stopped_by is not None:

@@ -82,17 +82,17 @@ def lab_to_rgb_in_gamut(
     """
     rgb = lightness.new_empty((len(ab), 3, *ab.shape[2:]), dtype=dtype) if out is None else out
     with torch.autocast(ab.device.type, enabled=False):
+        kind = torch.promote_types(torch.promote_types(lightness.dtype, ab.dtype), torch.float32)
         for photo, (light,), (a, b) in zip(rgb, lightness, ab, strict=True):
-            _fill_in_gamut(photo.view(3, -1), [at_least_float32(plane.reshape(-1)) for plane in (light, a, b)])
+            _fill_in_gamut(photo.view(3, -1), [plane.reshape(-1).to(kind) for plane in (light, a, b)])
     return rgb
 
 
 def _fill_in_gamut(rgb: Tensor, scaled: list[Tensor]) -> None:
     """Write the colors of L, a and b, in [-1, 1], each (n,), into `rgb` (3, n)."""
-    matrix = scaled[1].new_tensor(_SCALED_XYZ_TO_RGB)
     outside = []
     for target, *parts in zip(rgb.split(AT_ONCE, dim=1), *(plane.split(AT_ONCE) for plane in scaled), strict=True):
-        linear = _scaled_to_linear(matrix, *parts)
+        linear = _scaled_to_linear(*parts)
         outside.append(_out_of_gamut(linear))
         _write(target, _encode(linear, rgb.dtype))
     mended = rgb.view(torch.int16) if rgb.dtype == torch.uint16 else rgb  # torch cannot index uint16
@@ -101,22 +101,24 @@ def _fill_in_gamut(rgb: Tensor, scaled: list[Tensor]) -> None:
         kept = torch.zeros_like(lightness)
         for halving in range(1, 9):
             tried = kept + 0.5**halving
-            fits = ~_out_of_gamut(_scaled_to_linear(matrix, lightness, a * tried, b * tried))
+            fits = ~_out_of_gamut(_scaled_to_linear(lightness, a * tried, b * tried))
             kept.add_(fits, alpha=0.5**halving)
-        linear = _scaled_to_linear(matrix, lightness, a * kept, b * kept)
+        linear = _scaled_to_linear(lightness, a * kept, b * kept)
         mended[:, found] = _encode(linear, rgb.dtype).view(mended.dtype)
 
 
-def _scaled_to_linear(matrix: Tensor, lightness: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """L, a and b in [-1, 1], each (n,), to linear R, G and B (3, n), in few passes; `matrix` is _SCALED_XYZ_TO_RGB."""
+def _scaled_to_linear(lightness: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """L, a and b in [-1, 1], each (n,), to linear R, G and B (3, n), in few passes."""
     curve = a.new_empty((3, len(a)))
     fy = torch.mul(lightness, 50 / 116, out=curve[1]).add_(66 / 116)
     torch.add(fy, a, alpha=AB_SCALE / 500, out=curve[0])
     torch.add(fy, b, alpha=-AB_SCALE / 200, out=curve[2])
     # f - c is 0 above the knee and c constant below it: (f - c) / 7.787 + c^3 is f / 7.787 + c (c^2 - 1 / 7.787)
     curved = curve.clamp(min=KNEE)
-    square = torch.addcmul(curve.new_tensor(-1 / 7.787), curved, curved)
-    return matrix @ curve.mul_(1 / 7.787).addcmul_(curved, square)
+    xyz = curve.mul_(1 / 7.787).addcmul_(curved, curved.square().sub_(1 / 7.787))
+    if xyz.device.type != "cpu":  # where a program may have allowed matrix products to round to TF32
+        return torch.stack(_matrix(_SCALED_XYZ_TO_RGB, xyz.unbind()))
+    return xyz.new_tensor(_SCALED_XYZ_TO_RGB) @ xyz
 
 
 def _write(target: Tensor, values: Tensor) -> None:

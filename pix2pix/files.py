@@ -61,8 +61,8 @@ class Listing(NamedTuple):
     without_links: bool
 
 
-def list_folder(place: str, stat: os.stat_result | None = None) -> Listing:
-    """Raises OSError when the folder cannot be read. Its `stat` is for those that know what it held (see listings)."""
+def list_folder(place: str) -> Listing:
+    """Raises OSError when the folder cannot be read."""
     folders, links, files, linked = [], [], [], False
     with os.scandir(place) as entries:
         for entry in entries:
@@ -82,14 +82,15 @@ def list_folder(place: str, stat: os.stat_result | None = None) -> Listing:
 
 
 def walk_files(
-    folder: Path, problems: list[str], lister: Callable[[str, os.stat_result], Listing] = list_folder
+    folder: Path,
+    problems: list[str],
+    lister: Callable[[str, os.stat_result], Listing] = lambda place, stat: list_folder(place),
 ) -> Iterator[tuple[str, list[str]]]:
     """(folder, names of its files, sorted) for a folder and all below it; each begins with `folder.absolute()`.
 
     Links to folders are followed last, and no folder is searched twice: a loop ends. A folder that cannot be read is
-    named in `problems`.
+    named in `problems`. `lister` gives what a folder holds, by its path and state.
     """
-
     searched: set[tuple[int, int]] = set()
     links = [str(folder.absolute())]
     while links:

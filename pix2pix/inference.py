@@ -170,12 +170,14 @@ class Colorizer:
         small_ab = self.small_ab(lightness, points, name=name)
         kind = torch.uint16 if deep else torch.uint8
         rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
-        strips = (x.split(_rows_of(width), dim=2) for x in (rgb, lightness))
-        for target, part, ab in zip(*strips, enlarge(small_ab, height, width, _rows_of(width)), strict=True):
-            if self.device.type == "cpu":
-                lab_to_rgb_in_gamut(part, ab, out=target)
-            else:
-                target.copy_(lab_to_rgb_in_gamut(part.to(self.device), ab.to(self.device), kind))
+        rows = _rows_of(width)
+        strips = (rgb.split(rows, dim=2), lightness.split(rows, dim=2), enlarge(small_ab.float(), height, width, rows))
+        with torch.autocast("cpu", enabled=False):
+            for target, part, ab in zip(*strips, strict=True):
+                if self.device.type == "cpu":
+                    lab_to_rgb_in_gamut(part, ab, out=target)
+                else:
+                    target.copy_(lab_to_rgb_in_gamut(part.to(self.device), ab.to(self.device), kind))
         return rgb
 
     @torch.inference_mode()

@@ -94,9 +94,9 @@ def predict_ab(
 def enlarge(small_ab: Tensor, height: int, width: int, rows: int) -> Iterator[Tensor]:
     """ab (1, 2, h, w) enlarged to (1, 2, height, width) as by `predict_ab`, `rows` rows at a time from the top.
 
-    The whole of a large photo's ab would take more memory than anything else, and longer. On the CPU.
+    The whole of a large photo's ab would take more memory than anything else, and longer. float32, on the CPU.
     """
-    wide = small_ab[0] @ bicubic_weights(small_ab.shape[3], width).t()
+    wide = F.interpolate(small_ab, (small_ab.shape[2], width), mode="bicubic", align_corners=False)[0]
     for weights in bicubic_weights(small_ab.shape[2], height).split(rows):
         used = weights.any(dim=0).nonzero()
         near = slice(int(used[0]), int(used[-1]) + 1)

@@ -205,6 +205,7 @@ def fold_batch_norm(network: nn.Module) -> None:
 
     Every `conv1`, `conv2` of a module has its `bn1`, `bn2`; in a Sequential the two follow each other. In eval mode.
     """
+    assert not network.training, "in training mode batch norm takes its statistics from the batch"
     for module in network.modules():
         children = dict(module.named_children())
         pairs = [(name, name.replace("conv", "bn")) for name in children if name.startswith("conv")]

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from pix2pix import allocation
+
 PROGRAM = """
 import resource, torch
 from pix2pix.allocation import keep_freed_memory
@@ -28,11 +30,11 @@ print(usual, [new_pages() for _ in range(20)][-1])  # the first ones make room
 def test_large_blocks_are_kept():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     usual, kept = map(int, done.stdout.split())
-    assert kept < usual / 4 or usual < 100
+    if usual < 100:
+        pytest.skip("this system has huge pages for everything, so there is little to save")
+    assert kept < usual / 4
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
-    from pix2pix import allocation
-
     monkeypatch.setattr(allocation.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
     allocation.keep_freed_memory()

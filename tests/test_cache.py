@@ -82,19 +82,29 @@ def test_a_photo_changed_in_its_place_is_decoded_again(photo_folder, tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 1  # in place of the old one
 
 
-def test_of_many_photos_a_part_is_looked_at(photo_folder, tmp_path, monkeypatch):
+def test_a_change_of_many_photos_is_noticed(photo_folder, tmp_path, monkeypatch):
     prepare(photo_folder, tmp_path / "cache")
     monkeypatch.setattr(cache, "LOOKED_AT", 11)
     monkeypatch.setattr(cache, "DRAWN", 6)
     for path in photo_folder.rglob("*.*"):
         os.utime(path, ns=(0, 0))
-    looked = []
-    stat = os.stat
-    monkeypatch.setattr(os, "stat", lambda path, **how: looked.append(str(path)) or stat(path, **how))
     monkeypatch.setattr(cache, "_build", lambda *_, **__: pytest.fail("built again"))
     with pytest.raises(pytest.fail.Exception, match="built again"):
         prepare(photo_folder, tmp_path / "cache")
-    assert sum(path.startswith(str(photo_folder) + os.sep) and Path(path).suffix != "" for path in looked) <= 6
+
+
+def test_of_many_unchanged_photos_a_part_is_looked_at(photo_folder, tmp_path, monkeypatch):
+    count = len(prepare(photo_folder, tmp_path / "cache").photos)
+    looked, state = [], cache._state
+    monkeypatch.setattr(cache, "_state", lambda photo: looked.append(photo) or state(photo))
+    monkeypatch.setattr(cache, "LOOKED_AT", count)
+    prepare(photo_folder, tmp_path / "cache")
+    assert len(looked) == count
+    looked.clear()
+    monkeypatch.setattr(cache, "LOOKED_AT", count - 1)
+    monkeypatch.setattr(cache, "DRAWN", 6)
+    prepare(photo_folder, tmp_path / "cache")
+    assert len(set(looked)) == len(looked) == 6
 
 
 def test_a_photo_of_a_tar_that_has_changed(photo_folder, tmp_path):

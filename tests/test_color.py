@@ -165,6 +165,14 @@ def test_colors_are_written_where_asked_and_not_rounded_by_autocast(dtype):
     assert not where[:, :, :10].any() and not where[:, :, 30:].any()
 
 
+def test_planes_of_different_types_are_computed_in_the_finer_one():
+    generator = torch.Generator().manual_seed(5)
+    lightness = torch.rand(1, 1, 20, 30, generator=generator) * 2 - 1
+    ab = (torch.rand(1, 2, 20, 30, generator=generator) - 0.5).double()
+    expected = lab_to_rgb_in_gamut(lightness.double(), ab, torch.float64)
+    assert torch.allclose(lab_to_rgb_in_gamut(lightness, ab, torch.float64), expected, atol=1e-9)
+
+
 def linear_rgb(lightness, a, b):
     """CIE 15's definition for one color, in plain floats: linear R, G, B."""
     fy = (lightness + 16) / 116

@@ -100,6 +100,14 @@ def test_large_photos_are_converted_strip_by_strip_without_a_seam(weights, netwo
     assert torch.equal(tensor[1].permute(1, 2, 0), torch.tensor(colorized))
 
 
+def test_a_programs_autocast_does_not_stop_a_colorizer(weights):
+    colorizer, lightness = Colorizer(weights, size=32, device="cpu"), torch.linspace(-1, 1, 6000).view(1, 1, 60, 100)
+    expected = colorizer.colorize_lightness(lightness)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = colorizer.colorize_lightness(lightness)
+    assert (found.double() - expected.double()).abs().max() <= 12  # the network itself is rounded to bf16
+
+
 def test_colors_of_the_photo_are_not_looked_at(network, batch):
     with torch.inference_mode():
         one, two = colorize_batch(network, batch, 64), colorize_batch(network, gray_batch(batch), 64)

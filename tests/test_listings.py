@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,7 @@ def remembering(monkeypatch):
     monkeypatch.setattr(listings, "SETTLED", -60)
     listed = []
     plain = listings.list_folder
-    monkeypatch.setattr(
-        listings, "list_folder", lambda place, stat: listed.append(Path(place).name) or plain(place, stat)
-    )
+    monkeypatch.setattr(listings, "list_folder", lambda place: listed.append(Path(place).name) or plain(place))
 
     def since() -> list[str]:
         found = listed.copy()
@@ -35,6 +35,13 @@ def folder(tmp_path):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).touch()
     return tmp_path / "photos"
+
+
+def tick(*folders):
+    """Changes folders' times, as a change does on disks whose clock is finer than tests are fast."""
+    for folder in folders:
+        time = folder.stat().st_mtime_ns + 10**9
+        os.utime(folder, ns=(time, time))
 
 
 def names(folder, cache):
@@ -54,12 +61,15 @@ def test_what_is_new_gone_or_renamed_is_noticed(folder, tmp_path, remembering):
     names(folder, tmp_path / "cache")
     remembering()
     (folder / "a" / "5.jpg").touch()
+    tick(folder / "a")
     assert names(folder, tmp_path / "cache") == ["a/1.jpg", "a/5.jpg", "a/é 2.png", "b/c/4.JPG"]
     assert remembering() == ["a"]
     (folder / "a" / "1.jpg").unlink()
     (folder / "b" / "c" / "4.JPG").rename(folder / "b" / "c" / "6.jpg")
+    tick(folder / "a", folder / "b" / "c")
     assert names(folder, tmp_path / "cache") == ["a/5.jpg", "a/é 2.png", "b/c/6.jpg"]
     (folder / "b").rename(folder / "d")
+    tick(folder)
     assert names(folder, tmp_path / "cache") == ["a/5.jpg", "a/é 2.png", "d/c/6.jpg"]
 
 
@@ -86,7 +96,29 @@ def test_a_folder_with_links_is_listed_anew(folder, tmp_path, remembering):
     assert remembering() == ["b", "link"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "[[1, 2]]", "3", '{"x": 1}', "null"])
+def test_a_disk_that_keeps_its_folders_times_does_not_stop_a_training(folder, tmp_path, remembering):
+    names(folder, tmp_path / "cache")
+    for name in ("b/c/4.JPG", "b/c", "b/.3.jpg", "b"):
+        path = folder / name
+        path.rmdir() if path.is_dir() else path.unlink()
+    (file,) = (tmp_path / "cache").iterdir()
+    content, stat = json.loads(file.read_text()), folder.stat()
+    content["folders"][str(folder)][0] = [stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size]
+    file.write_text(json.dumps(content))
+    assert names(folder, tmp_path / "cache") == ["a/1.jpg", "a/é 2.png"]
+    assert names(folder, tmp_path / "cache") == ["a/1.jpg", "a/é 2.png"]
+
+
+def test_a_cache_that_cannot_be_written_keeps_no_memory(folder, tmp_path, remembering, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(listings, "replacing", refuse)
+    assert names(folder, tmp_path / "cache") == ["a/1.jpg", "a/é 2.png", "b/c/4.JPG"]
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[[1, 2]]", "3", '{"x": 1}', "null", '{"format": 2}'])
 def test_a_damaged_memory_is_none(folder, tmp_path, remembering, content):
     whole = names(folder, tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
@@ -98,6 +130,8 @@ def test_a_damaged_memory_is_none(folder, tmp_path, remembering, content):
 def test_a_damaged_entry_is_listed_anew(folder, tmp_path, remembering):
     whole = names(folder, tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
-    for damaged in ("1", "[]", "null", "[[0, 0], 1, 2]", '"abc"'):
-        file.write_text(f'{{"{folder / "a"}": {damaged}}}')
+    content = json.loads(file.read_text())
+    state, folders, files = content["folders"][str(folder / "a")]
+    for damaged in (1, [], None, "abc", [state, folders], [state, folders, [files]], [state, [1], files], [1, [], ""]):
+        file.write_text(json.dumps(content | {"folders": {str(folder / "a"): damaged}}))
         assert names(folder, tmp_path / "cache") == whole, damaged

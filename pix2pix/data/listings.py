@@ -1,7 +1,8 @@
 """What large sets of folders held at the last start, so that a folder that has not changed is not listed again.
 
 To list a million files takes longer than all else at the start of a training. Adding, removing or renaming a file
-changes its folder's time. Small sets are always listed anew.
+changes its folder's time, on almost all disks: where the photos then turn out to be others, `find_photos` is called
+again without a memory.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from pix2pix.data.building import cache_folder
 from pix2pix.files import Listing, list_folder, replacing
 
+FORMAT = 1
 MANY = 100_000  # files; fewer are not worth a memory
 SETTLED = 5.0  # seconds: a folder changed less long ago may change again without another time
 
-Times = list[int]  # a folder's, of its entries and of its permissions, in ns
+State = list[int]  # a folder's times in ns, of its entries and of its permissions, its number and its size
+Entry = tuple[State, list[str], str]  # its state, its folders, its files
 
 
 class Listings:
@@ -28,33 +32,48 @@ class Listings:
         name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
         self.file = cache_folder(cache) / f"listing-{name}.json"
         self.known = _read(self.file)
-        self.used: dict[str, tuple[Times, list[str], str]] = {}
-        self.files, self.new = 0, False
+        self.used: dict[str, Entry] = {}
+        self.files, self.remembered = 0, False
 
     def list_folder(self, place: str, stat: os.stat_result) -> Listing:
-        times = [stat.st_mtime_ns, stat.st_ctime_ns]
+        now, state = time.time(), [stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size]
         known = self.known.get(place)
-        if known is not None and known[0] == times:
+        if known is not None and known[0] == state:
             listing = Listing(known[1], [], known[2].split("/") if known[2] else [], True)
+            self.used[place], self.remembered = known, True
         else:
-            listing = list_folder(place, stat)
-            self.new = True
-        if listing.without_links and max(times) / 1e9 < time.time() - SETTLED:
-            self.used[place] = (times, listing.folders, "/".join(listing.files))
+            listing = list_folder(place)
+            if listing.without_links and 0 < stat.st_mtime_ns < (now - SETTLED) * 1e9:
+                self.used[place] = (state, listing.folders, "/".join(listing.files))
         self.files += len(listing.files)
         return listing
 
     def save(self) -> None:
-        """Keep what was listed for the next start, if it was much."""
-        if self.new and self.files > MANY:
-            with replacing(self.file) as temporary:
-                temporary.write_text(json.dumps(self.used))
+        """Keep what was listed for the next start, if it was much; where the cache cannot be written it is not kept."""
+        if self.files > MANY and self.used != self.known:
+            try:
+                with replacing(self.file) as temporary:
+                    temporary.write_text(json.dumps({"format": FORMAT, "folders": self.used}))
+            except OSError:
+                pass
+
+    def forget(self) -> None:
+        """List every folder anew from now on."""
+        self.known, self.used, self.files, self.remembered = {}, {}, 0, False
 
 
-def _read(file: Path) -> dict[str, tuple[Times, list[str], str]]:
-    """A listing file's content; of a missing or damaged one, nothing."""
+def _read(file: Path) -> dict[str, Entry]:
+    """A listing file's content; of one that is missing, damaged or of another format, nothing."""
     try:
-        entries = json.loads(file.read_text()).items()
-        return {place: (times, folders, files) for place, (times, folders, files) in entries}
-    except (OSError, ValueError, TypeError, AttributeError):
+        content = json.loads(file.read_text())
+        folders = content["folders"] if content["format"] == FORMAT else {}
+        return {place: entry for place, entry in folders.items() if _is_entry(entry)}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def _is_entry(entry: Any) -> bool:  # noqa: ANN401
+    match entry:
+        case [list(), [*folders], str()]:
+            return all(isinstance(folder, str) for folder in folders)
+    return False

@@ -134,7 +134,13 @@ def _photos_in(source: Path, problems: list[str], cache: Path | None) -> list[Ph
         if cache is None:
             return _photos_in_folder(whole, walk_files(whole, problems))
         listings = Listings(cache, whole)
-        photos = _photos_in_folder(whole, walk_files(whole, problems, listings.list_folder))
+        unreadable = list[str]()
+        photos = _photos_in_folder(whole, walk_files(whole, unreadable, listings.list_folder))
+        if unreadable and listings.remembered:  # perhaps a folder that is gone, on a disk that keeps its parent's time
+            listings.forget()
+            unreadable.clear()
+            photos = _photos_in_folder(whole, walk_files(whole, unreadable, listings.list_folder))
+        problems += unreadable
         listings.save()
         return photos
     if not source.exists():
