@@ -5,7 +5,7 @@ The cache of a list of photos at one size is a folder of three files: `photos.np
 whole or absent, and two runs may build it at once. One that was damaged, or whose photos have changed, is built again.
 
 Up to `LOOKED_AT` photos are each looked at to notice a change; of more, `DRAWN` drawn anew at each start, since to look
-at a million takes seconds. New, removed and renamed photos are always noticed.
+at a million takes seconds. New, removed and renamed photos are noticed wherever they change their folder's time.
 """
 
 from __future__ import annotations

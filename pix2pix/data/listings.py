@@ -1,8 +1,8 @@
 """What large sets of folders held at the last start, so that a folder that has not changed is not listed again.
 
 To list a million files takes longer than all else at the start of a training. Adding, removing or renaming a file
-changes its folder's time, on almost all disks: where the photos then turn out to be others, `find_photos` is called
-again without a memory.
+changes its folder's time, on almost all disks. On one that keeps the time, a new photo is not noticed until the file
+here is deleted; a folder that is gone makes `find_photos` list everything anew.
 """
 
 from __future__ import annotations
