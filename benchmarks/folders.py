@@ -1,4 +1,4 @@
-"""How much of a folder's time is hidden: photos are read ahead and written behind while the network works.
+"""How much of a folder's time is hidden: several photos are read, colorized and written at the same time.
 
     python benchmarks/folders.py                       # a minute or two
     python benchmarks/folders.py --device cuda         # the real network too, against the network alone
@@ -21,14 +21,17 @@ from torch import Tensor
 
 from pix2pix.inference import Colorizer
 from pix2pix.photofile.colorize import load_pages, write_photo
-from pix2pix.photofile.folder import THREADS, colorize_files
+from pix2pix.photofile.folder import colorize_files
 from pix2pix.photofile.tasks import Task, plan_tasks
+
+THREADS = 1 + torch.get_num_threads()  # as many as colorize_files takes on the CPU
 
 
 class InstantColorizer:
     """In place of a Colorizer: the same real photo's colors for every photo, at once."""
 
     takes_points = True
+    device = torch.device("cpu")
 
     def __init__(self, photo: Path) -> None:
         self.rgb = torch.from_numpy(np.asarray(Image.open(photo)).copy()).permute(2, 0, 1)[None]
@@ -75,7 +78,7 @@ def read_and_write(tasks: list[Task], instant: InstantColorizer) -> None:
     def one(task: Task) -> None:
         write_photo(load_pages(task.source, name=""), [picture], task.target, name="")
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         list(pool.map(one, tasks))
 
 

@@ -16,6 +16,7 @@ class StubColorizer:
     """Takes what Colorizer takes; `takes_points` may be set on the class."""
 
     takes_points = True
+    device = torch.device("cpu")
 
     def __init__(self, weights=None, *, strength=1.0, size=None, device="auto", runs=Path("runs")):
         self.weights, self.strength, self.size = weights or Path("stub.pt"), strength, size

@@ -2,138 +2,146 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 from stub_colorizer import StubColorizer
 
 from pix2pix.errors import UserError
 from pix2pix.photofile import folder
-from pix2pix.photofile.folder import colorize_files, count_pixels, overlapped
+from pix2pix.photofile.folder import colorize_files, count_pixels, side_by_side
 from pix2pix.photofile.tasks import Task
 
 DEADLINE = 30
 
 
-class Steps:
-    """Stub steps that count what is in flight; an item is (number, size)."""
+class Work:
+    """Stub work that counts what goes on at the same time; an item is (number, size)."""
 
     def __init__(self):
-        self.lock, self.in_flight, self.most, self.colorers = threading.Lock(), {}, 0, set()
+        self.lock, self.now, self.most = threading.Lock(), {}, 0
+        self.alone = {}  # by number: whether in the calling thread, and with how many of PyTorch's threads
+        self.caller = threading.get_ident()
 
-    def read(self, item):
+    def __call__(self, item):
+        number, size = item
         with self.lock:
-            self.in_flight[item[0]] = item[1]
-            self.most = max(self.most, sum(self.in_flight.values()))
-        return item[0] * 10
-
-    def color(self, item, loaded):
-        self.colorers.add(threading.get_ident())
-        return lambda: self.write(item, loaded)
-
-    def write(self, item, loaded):
+            self.now[number] = size
+            self.most = max(self.most, sum(self.now.values()))
+            self.alone[number] = (threading.get_ident() == self.caller, torch.get_num_threads())
+        time.sleep(0.001)
         with self.lock:
-            del self.in_flight[item[0]]
-        return loaded + 1
+            del self.now[number]
+        return number * 10
 
     def run(self, items, most):
-        return list(overlapped(items, self.read, self.color, size_of=lambda item: item[1], most=most))
+        return list(side_by_side(items, self, size_of=lambda item: item[1], most=most, threads=3))
 
 
-def test_results_come_in_order_and_colors_in_the_calling_thread():
-    steps = Steps()
-    items = [(number, 1) for number in range(200)]
-    assert steps.run(items, 10) == [(item, item[0] * 10 + 1) for item in items]
-    assert steps.most <= 10 and steps.colorers == {threading.get_ident()}
-    assert Steps().run([], 10) == []
+def test_results_come_in_order():
+    items = [(number, 1 + number % 3) for number in range(100)]
+    assert Work().run(items, 10) == [(item, item[0] * 10) for item in items]
+    assert Work().run([], 10) == []
 
 
-@pytest.mark.parametrize(("size", "most", "allowed"), [(5, 12, 10), (50, 12, 50), (1, 1000, folder.MOST_IN_FLIGHT)])
-def test_what_is_in_flight_is_bounded(size, most, allowed):
-    steps = Steps()
-    assert len(steps.run([(number, size) for number in range(60)], most)) == 60
-    assert steps.most <= allowed
+@pytest.mark.parametrize(("size", "most", "allowed"), [(5, 12, 10), (50, 12, 50), (1, 1000, 3)])
+def test_what_is_in_work_is_bounded(size, most, allowed):
+    work = Work()
+    assert len(work.run([(number, size) for number in range(40)], most)) == 40
+    assert work.most <= allowed
 
 
-def test_a_large_one_is_alone_between_small_ones():
-    steps = Steps()
-    steps.run([(number, 100 if number % 5 == 0 else 1) for number in range(40)], 10)
-    assert steps.most == 100
+@pytest.fixture
+def two_cores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
-def test_reading_coloring_and_writing_happen_at_the_same_time():
-    """Each step of one waits until the others of its neighbors have begun: without overlap it would never end."""
-    reading, writing = threading.Event(), threading.Event()
-
-    def read(item):
-        if item == 2:
-            reading.set()
-        return item
-
-    def color(item, loaded):
-        if item == 1:
-            assert reading.wait(DEADLINE) and writing.wait(DEADLINE)
-        return lambda: write(item)
-
-    def write(item):
-        if item == 0:
-            writing.set()
-        return item
-
-    results = list(overlapped(range(3), read, color, size_of=lambda item: 1, most=3))
-    assert [result for _, result in results] == [0, 1, 2]
+def test_a_large_one_has_all_threads_and_small_ones_one_each(two_cores):
+    work = Work()
+    work.run([(number, 6 if number % 5 == 0 else 1) for number in range(30)], 10)
+    assert work.most <= 10
+    assert all(alone == ((True, 2) if number % 5 == 0 else (False, 1)) for number, alone in work.alone.items())
+    single = Work()
+    single.run([(7, 1)], 10)
+    assert single.alone == {7: (True, 2)}
+    with ThreadPoolExecutor(1) as pool:  # neither here nor in threads that come later do they stay at one
+        assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [2, 2]
 
 
-def test_failures_of_every_step_are_results_in_their_place():
-    def read(item):
+def test_three_at_a_time():
+    """Each waits until all three have begun: in fewer threads it would never end."""
+    barrier = threading.Barrier(3, timeout=DEADLINE)
+    results = list(side_by_side(range(6), lambda item: barrier.wait() < 3, size_of=lambda item: 1, most=9, threads=3))
+    assert results == [(item, True) for item in range(6)]
+
+
+def test_a_slow_one_keeps_none_from_beginning():
+    """The first one waits for the last one."""
+    last = threading.Event()
+
+    def work(item):
+        return last.wait(DEADLINE) if item == 0 else last.set() if item == 40 else None
+
+    results = list(side_by_side(range(41), work, size_of=lambda item: 1, most=4, threads=2))
+    assert results == [(0, True), *((item, None) for item in range(1, 41))]
+
+
+@pytest.mark.parametrize("most", [5, 1])
+def test_failures_are_results_in_their_place(most):
+    def work(item):
         if item % 4 == 1:
-            raise UserError(f"read {item}")
+            raise UserError(f"no {item}")
         return item
 
-    def color(item, loaded):
-        if item % 4 == 2:
-            raise UserError(f"color {item}")
-        return lambda: write(item)
-
-    def write(item):
-        if item % 4 == 3:
-            raise UserError(f"write {item}")
-        return item
-
-    results = list(overlapped(range(20), read, color, size_of=lambda item: 1, most=5))
+    results = list(side_by_side(range(20), work, size_of=lambda item: 1, most=most, threads=2))
     assert [item for item, _ in results] == list(range(20))
-    steps = (None, "read", "color", "write")
     said = [result if isinstance(result, int) else str(result) for _, result in results]
-    assert said == [number if number % 4 == 0 else f"{steps[number % 4]} {number}" for number in range(20)]
+    assert said == [number if number % 4 != 1 else f"no {number}" for number in range(20)]
 
 
-@pytest.mark.parametrize("place", ["read", "color", "write"])
-def test_a_bug_and_ctrl_c_end_it_all_with_no_thread_left(place):
-    before, error = threading.active_count(), KeyboardInterrupt if place == "color" else ZeroDivisionError
-    begun = []
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize("most", [5, 1])
+def test_a_bug_and_ctrl_c_end_it_all_with_no_thread_left(error, most):
+    before, cores, begun = threading.active_count(), torch.get_num_threads(), []
 
-    def fail(name, item):
-        if name == place and item == 3:
-            raise error
-        return item
-
-    def read(item):
+    def work(item):
         begun.append(item)
-        return fail("read", item)
-
-    def color(item, loaded):
-        fail("color", item)
-        return lambda: fail("write", item)
+        if item == 3:
+            raise error
 
     with pytest.raises(error):
-        list(overlapped(range(1000), read, color, size_of=lambda item: 1, most=5))
+        list(side_by_side(range(1000), work, size_of=lambda item: 1, most=most, threads=3))
     assert len(begun) < 100
-    end = time.monotonic() + DEADLINE
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    assert threading.active_count() == before and torch.get_num_threads() == cores
+
+
+def test_on_a_gpu_one_photo_is_colorized_at_a_time(tmp_path, monkeypatch):
+    lock, now, seen = threading.Lock(), [], []
+
+    class OnGpu(StubColorizer):
+        device = torch.device("cuda")
+
+        def colorize_lightness(self, *args, **options):
+            with lock:
+                now.append(1)
+                seen.append(len(now))
+            time.sleep(0.002)
+            with lock:
+                now.pop()
+            return super().colorize_lightness(*args, **options)
+
+    for number in range(12):
+        Image.new("L", (30, 20), 20 * number).save(tmp_path / f"{number}.png")
+    tasks = [Task(tmp_path / f"{n}.png", tmp_path / "out" / f"{n}.png") for n in range(12)]
+    assert len(list(colorize_files(OnGpu(), tasks, lambda task: ((), [])))) == 12
+    assert seen == [1] * 12
 
 
 def test_files_of_many_kinds_in_order(tmp_path, real_photos):
@@ -166,10 +174,10 @@ def test_pixels_by_the_header(tmp_path):
 
 
 def test_large_scans_are_never_two_at_a_time(tmp_path, monkeypatch):
-    """With a limit of one photo and a half, reading and coloring take turns."""
+    """With room for one photo and a half."""
     for number in range(4):
         Image.new("L", (100, 100), 60 * number).save(tmp_path / f"{number}.png")
-    monkeypatch.setattr(folder, "PIXELS_IN_FLIGHT", 15_000)
+    monkeypatch.setattr(folder, "PIXELS_A_THREAD", 15_000 / (1 + torch.get_num_threads()))
     events = []
     read, write = folder.load_pages, folder.write_photo
 

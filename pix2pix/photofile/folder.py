@@ -1,13 +1,18 @@
-"""Many photos: while one is colorized, the next are read and the last ones written, in threads."""
+"""Many photos: several at a time, each read, colorized and written in a thread of its own."""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
+import torch
 
 from pix2pix.decoding.opening import opened, without_pillow_limit
 from pix2pix.decoding.pictures import pictures_of
@@ -17,22 +22,20 @@ from pix2pix.hints import Point
 from pix2pix.inference import Colorizer
 from pix2pix.photofile.colorize import color_pages, load_pages, write_photo
 from pix2pix.photofile.memory import free_memory
-from pix2pix.photofile.read import MAX_PIXELS, Page
+from pix2pix.photofile.read import MAX_PIXELS
 from pix2pix.photofile.tasks import Task
 
-THREADS = min(8, 1 + (os.cpu_count() or 1))
-MOST_IN_FLIGHT = 2 * THREADS  # photos that are read, colorized or written at the same time
-PIXELS_IN_FLIGHT = 48_000_000  # of all of them: four of a phone's photos; a larger one is alone
+MOST_WAITING = 2  # photos for each thread, begun or not
+PIXELS_A_THREAD = 16_000_000  # of the photos in work: a phone's photo, and some more
 BYTES_A_PIXEL = 12  # that a photo takes on its way
 Results = Iterator[tuple[Task, list[str] | UserError]]
 Item = TypeVar("Item")
-Loaded = TypeVar("Loaded")
 Result = TypeVar("Result")
 
 
 def colorize_files(
     colorizer: Colorizer,
-    tasks: Iterable[Task],
+    tasks: Sequence[Task],
     points_of: Callable[[Task], tuple[Sequence[Point], list[str]]],
     *,
     max_pixels: int = MAX_PIXELS,
@@ -42,84 +45,83 @@ def colorize_files(
 
     `points_of` gives a task's points and what to say of them, or raises UserError; threads call it.
     """
+    on_cpu = colorizer.device.type == "cpu"
+    threads = 1 + (torch.get_num_threads() if on_cpu else os.cpu_count() or 1)
+    # A GPU has one photo at a time, while others are read and written.
+    turn = nullcontext() if on_cpu else threading.Lock()
 
-    def read(task: Task) -> tuple[list[Page], Sequence[Point], list[str]]:
-        points, notes = points_of(task)
-        return load_pages(task.source, name=str(task.source), max_pixels=max_pixels), points, notes
-
-    def color(task: Task, loaded: tuple[list[Page], Sequence[Point], list[str]]) -> Callable[[], list[str]]:
-        pages, points, notes = loaded
+    def work(task: Task) -> list[str]:
         name = str(task.source)
+        points, notes = points_of(task)
+        pages = load_pages(task.source, name=name, max_pixels=max_pixels)
         pictures = color_pages(colorizer, pages, task.target, name=name, points=points, compare=compare)
-        if len(pages) == 1:
-            done = list(pictures)
-            return lambda: notes + write_photo(pages, done, task.target, name=name)
-        said = write_photo(pages, pictures, task.target, name=name)  # here: never all of its pictures in memory
-        return lambda: notes + said
+        return notes + write_photo(pages, _in_turn(pictures, turn), task.target, name=name)
 
-    pixels = min(PIXELS_IN_FLIGHT, int(min(free_memory(), 1e12)) // (4 * BYTES_A_PIXEL))
-    yield from overlapped(tasks, read, color, size_of=lambda task: count_pixels(task.source), most=pixels)
+    most = min(PIXELS_A_THREAD * threads, int(min(free_memory(), 1e12)) // (4 * BYTES_A_PIXEL))
+    yield from side_by_side(tasks, work, size_of=lambda task: count_pixels(task.source), most=most, threads=threads)
 
 
-def overlapped(
-    items: Iterable[Item],
-    read: Callable[[Item], Loaded],
-    color: Callable[[Item, Loaded], Callable[[], Result]],
+def side_by_side(
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
     *,
     size_of: Callable[[Item], int],
     most: int,
+    threads: int,
 ) -> Iterator[tuple[Item, Result | UserError]]:
-    """Each item, in order, with its result or the UserError of one of its three steps.
+    """Each item, in order, with `work`'s result or its UserError; any other exception ends it all.
 
-    `read` runs in threads ahead of `color`, which runs in the calling thread and returns what then runs in a thread
-    for the result. At any time the items between being read and having a result have sizes of at most `most`
-    together, and are at most MOST_IN_FLIGHT; or it is a single one. Any other exception ends it all.
+    Items in work have sizes of at most `most` together. One that leaves no room for another of its size is alone, in
+    the calling thread and with all of PyTorch's threads; the others have one of PyTorch's threads each, which for
+    photos is twice as fast as all threads on one photo after the other.
     """
-    waiting = deque(items)
-    reading: deque[tuple[Item, int, Future[Loaded]]] = deque()
-    writing: deque[tuple[Item, int, Future[Result]]] = deque()
-    in_flight, next_size = 0, None
-    with ThreadPoolExecutor(THREADS) as pool:
+    cores = torch.get_num_threads()
+    waiting, next_size = deque(items), None
+    begun: deque[tuple[Item, int, Future[Result]]] = deque()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            while waiting or reading or writing:
-                while waiting:
-                    next_size = size_of(waiting[0]) if next_size is None else next_size
-                    count = len(reading) + len(writing)
-                    if count and (in_flight + next_size > most or count >= MOST_IN_FLIGHT):
-                        break
-                    item = waiting.popleft()
-                    reading.append((item, next_size, pool.submit(read, item)))
-                    in_flight, next_size = in_flight + next_size, None
-                if reading:
-                    item, size, loaded = reading.popleft()
-                    writing.append((item, size, _write_behind(pool, item, loaded, color)))
-                    del loaded
-                must_wait = not reading
-                while writing and (must_wait or writing[0][2].done()):
-                    item, size, written = writing.popleft()
-                    in_flight, must_wait = in_flight - size, False
+            while waiting or begun:
+                while begun and begun[0][2].done():
+                    item, _, future = begun.popleft()
                     outcome: Result | UserError
                     try:
-                        outcome = written.result()
+                        outcome = future.result()
                     except UserError as error:
                         outcome = error
                     yield item, outcome
+                sizes = {future: size for _, size, future in begun if not future.done()}
+                if waiting:
+                    next_size = size_of(waiting[0]) if next_size is None else next_size
+                    alone = 2 * next_size > most or len(items) == 1
+                    has_room = sum(sizes.values()) + next_size <= most and len(sizes) < MOST_WAITING * threads
+                    if not sizes or (has_room and not alone):
+                        item, size, next_size = waiting.popleft(), next_size, None
+                        begun.append((item, size, _done(work, item) if alone else pool.submit(work, item)))
+                        continue
+                wait(sizes, return_when=FIRST_COMPLETED)
         finally:
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(cores)
 
 
-def _write_behind(
-    pool: ThreadPoolExecutor,
-    item: Item,
-    loaded: Future[Loaded],
-    color: Callable[[Item, Loaded], Callable[[], Result]],
-) -> Future[Result]:
+def _done(work: Callable[[Item], Result], item: Item) -> Future[Result]:
+    """Work done here and now, as if a thread had done it."""
+    future: Future[Result] = Future()
     try:
-        return pool.submit(color(item, loaded.result()))
+        future.set_result(work(item))
     except UserError as error:
-        failed: Future[Result] = Future()
-        failed.set_exception(error)
-        return failed
+        future.set_exception(error)
+    return future
+
+
+def _in_turn(pictures: Iterator[np.ndarray], turn: AbstractContextManager[object]) -> Generator[np.ndarray, None, None]:
+    """The pictures, each made while `turn` is held."""
+    while True:
+        with turn:
+            picture = next(pictures, None)
+        if picture is None:
+            return
+        yield picture
 
 
 def count_pixels(photo: Path) -> int:
