@@ -24,6 +24,7 @@ from pix2pix.photofile.colorize import color_pages, load_pages, write_photo
 from pix2pix.photofile.memory import free_memory
 from pix2pix.photofile.read import MAX_PIXELS
 from pix2pix.photofile.tasks import Task
+from pix2pix.threads import computing_threads
 
 MOST_WAITING = 2  # photos for each thread, begun or not
 PIXELS_A_THREAD = 16_000_000  # of the photos in work: a phone's photo, and some more
@@ -75,10 +76,11 @@ def side_by_side(
     the calling thread and with all of PyTorch's threads; the others have one of PyTorch's threads each, which for
     photos is twice as fast as all threads on one photo after the other.
     """
-    cores = torch.get_num_threads()
     waiting, next_size = deque(items), None
     begun: deque[tuple[Item, int, Future[Result]]] = deque()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    cores = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    with computing_threads(cores), pool:
         try:
             while waiting or begun:
                 while begun and begun[0][2].done():
@@ -101,7 +103,6 @@ def side_by_side(
                 wait(sizes, return_when=FIRST_COMPLETED)
         finally:
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(cores)
 
 
 def _done(work: Callable[[Item], Result], item: Item) -> Future[Result]:

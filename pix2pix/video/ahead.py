@@ -8,15 +8,18 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
+import torch
+
 Item = TypeVar("Item")
 _END = object()
 
 
 @contextmanager
-def ahead(items: Iterable[Item], depth: int) -> Iterator[Iterator[Item]]:
+def ahead(items: Iterable[Item], depth: int, *, computing: int = 1) -> Iterator[Iterator[Item]]:
     """The items, made in a thread, at most `depth` ahead of their use; what is raised there is raised here.
 
-    Leaving the block stops the thread at its next item and waits for it.
+    The thread computes with `computing` of PyTorch's threads. Leaving the block stops it at its next item and waits for
+    it.
     """
     ready: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
@@ -31,6 +34,7 @@ def ahead(items: Iterable[Item], depth: int) -> Iterator[Iterator[Item]]:
         return False
 
     def work() -> None:
+        torch.set_num_threads(computing)
         try:
             for item in items:
                 if not put((item, None)):
