@@ -1,5 +1,7 @@
 """Steady colors: averaged where nothing moves, new where something does, and anew at cuts."""
 
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from pix2pix.hints import Point
 from pix2pix.video.points import ActivePoints, Schedule
 from pix2pix.video.steadiness import Clip, color_distribution_consistency, move_over, warping_error
-from pix2pix.video.steady import each_alone, steady_colors
+from pix2pix.video.steady import AHEAD, each_alone, steady_colors
 
 
 def scene(seed, count):
@@ -29,7 +31,14 @@ def flickering(seed=0):
 
 
 def run(colors, frames, predict):
-    return torch.cat(list(colors([(lightness, ()) for lightness in frames], predict)))
+    """The colors of frames; `predict` gives ab, not a Future of it."""
+
+    def begin(lightness, points, cut):
+        begun = Future()
+        begun.set_result(predict(lightness, points, cut))
+        return begun
+
+    return torch.cat(list(colors([(lightness, ()) for lightness in frames], begin)))
 
 
 def test_flicker_where_nothing_moves_is_averaged_away():
@@ -73,6 +82,25 @@ def test_a_change_of_exposure_is_no_change():
     frames = [lightness * 0.5 + (0.2 if n % 2 else 0) for n, lightness in enumerate(scene(4, 30))]
     alone, steady = (run(colors, frames, flickering()) for colors in (each_alone, steady_colors))
     assert steady.diff(dim=0).abs().mean() < 0.2 * alone.diff(dim=0).abs().mean()
+
+
+def test_predictions_are_begun_before_the_first_one_is_waited_for():
+    """So that the cores of a CPU have several to make."""
+    frames = [lightness for seed in range(9) for lightness in scene(seed, 1)]  # all of them cuts
+    begun, waited_for = [], []
+
+    class Prediction(Future):
+        def result(self, timeout=None):
+            waited_for.append(len(begun))
+            return torch.full((1, 2, 32, 48), begun.index(self) / 10)
+
+    def begin(lightness, points, cut):
+        begun.append(Prediction())
+        return begun[-1]
+
+    colors = torch.cat(list(steady_colors([(lightness, ()) for lightness in frames], begin)))
+    assert colors[:, 0, 0, 0].tolist() == pytest.approx([number / 10 for number in range(9)])
+    assert waited_for == [min(AHEAD + 1 + number, 9) for number in range(9)]
 
 
 def test_points_begin_at_their_frame_or_time_and_end_with_the_shot():

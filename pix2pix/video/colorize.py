@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from tqdm import tqdm
 
 from pix2pix.errors import UserError, lacks_memory
@@ -20,6 +21,7 @@ from pix2pix.photofile.films import FILM_SUFFIXES
 from pix2pix.photofile.folder import Results
 from pix2pix.photofile.read import MAX_PIXELS
 from pix2pix.photofile.tasks import Task
+from pix2pix.threads import computing_threads
 from pix2pix.video.ahead import ahead
 from pix2pix.video.canvas import Canvas, beside_gray, choose_format
 from pix2pix.video.planes import fill_chroma, luma_of
@@ -129,13 +131,19 @@ def _write(
 ) -> tuple[int, list[str]]:
     """Write the film into `temporary`; returns how many frames it has, and the notes about the file `target`.
 
-    Decoding, the network, and filling chroma and encoding, go on at the same time, in three threads.
+    Decoding, steadying what the network predicts in threads of its own, and filling chroma and encoding, go on at the
+    same time, in three threads.
     """
-    film = view.film
+    film, cores = view.film, torch.get_num_threads()
     count = 0
     writer: Writer | None = None
     progress = tqdm(total=film.frame_count, unit="frame", desc=film.name, leave=False, disable=None if shown else True)
-    with progress, ahead(film.items, AHEAD) as decoded, ahead(view.colorized(decoded, colors), AHEAD) as colorized:
+    with (
+        progress,
+        computing_threads(1),
+        ahead(film.items, AHEAD) as decoded,
+        ahead(view.colorized(decoded, colors, cores), AHEAD) as colorized,
+    ):
         early: list[Packet] = []  # those before the first frame
         try:
             for item in colorized:

@@ -6,7 +6,9 @@ averaged. Where L changes something moved, and the newest prediction counts. Aft
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import NamedTuple
 
 import torch
@@ -25,8 +27,10 @@ MEMORY = 0.85  # the share of older colors where nothing changes
 CUT_CORRELATION, CUT_CHANGE = 0.4, 4.0  # a frame less like the one before it, and as much changed, is a new shot
 BLUR = 5  # pixels: grain is no change
 
-# L (1, 1, h, w) of a frame, the points that begin at it, and whether a shot does: gives ab (1, 2, h, w)
-Predict = Callable[[Tensor, Sequence[Point], bool], Tensor]
+AHEAD = 4  # predictions that are begun before their colors are used, at most: a CPU's cores each make one
+
+# L (1, 1, h, w) of a frame, the points that begin at it, and whether a shot does: begins to predict ab (1, 2, h, w)
+Predict = Callable[[Tensor, Sequence[Point], bool], Future[Tensor]]
 Seen = tuple[Tensor, Sequence[Point]]
 
 
@@ -39,49 +43,77 @@ class Frame(NamedTuple):
     cut: bool
 
 
+class Group(NamedTuple):
+    """The calm L of some frames, and the ab that is being predicted for the last of them.
+
+    `anew` says that they owe nothing to the frames before them; it is then a single frame.
+    """
+
+    calm: list[Tensor]
+    ab: Future[Tensor]
+    anew: bool
+
+
 def each_alone(frames: Iterable[Seen], predict: Predict) -> Iterator[Tensor]:
     """Every frame's own prediction, to compare with."""
     for number, (lightness, points) in enumerate(frames):
-        yield predict(lightness, points, number == 0)
+        yield predict(lightness, points, number == 0).result()
 
 
 def steady_colors(frames: Iterable[Seen], predict: Predict) -> Iterator[Tensor]:
     """Each frame's L (1, 1, h, w) in [-1, 1], and the points that begin at it, to its ab (1, 2, h, w).
 
-    The results come in the order of the frames, up to LONGEST_GAP frames later. A frame where points begin starts anew,
-    as after a cut, so that they are seen at once.
+    The results come in the order of the frames, up to LONGEST_GAP frames later for each of AHEAD predictions. A frame
+    where points begin starts anew, as after a cut, so that they are seen at once.
     """
     average = Average()
+    key: tuple[Tensor, Tensor] | None = None
+    for group in _some_ahead(_groups(frames, predict)):
+        if group.anew:
+            average, key = Average(), None
+        newest = group.calm[-1], group.ab.result()
+        for number, calm in enumerate(group.calm[:-1], start=1):
+            assert key is not None
+            yield average(calm, mix(calm, key, newest, number / len(group.calm)))
+        yield average(*newest)
+        key = newest
+
+
+def _groups(frames: Iterable[Seen], predict: Predict) -> Iterator[Group]:
+    """The frames up to each one that is predicted; which these are depends on L and the points alone."""
     waiting: list[Frame] = []
-    key: tuple[Frame, Tensor] | None = None
+    key: Tensor | None = None  # the calm L of the frame that was predicted last
     last: Tensor | None = None
 
-    def settle() -> Iterator[Tensor]:
-        """Predict the last of the waiting frames, and mix the colors of those before it."""
-        nonlocal key
-        if not waiting:
-            return
+    def settled() -> Group:
         newest = waiting[-1]
         ab = predict(newest.lightness, newest.points, newest.cut)
-        for number, frame in enumerate(waiting[:-1], start=1):
-            assert key is not None
-            yield average(frame.calm, mix(frame.calm, (key[0].calm, key[1]), (newest.calm, ab), number / len(waiting)))
-        yield average(newest.calm, ab)
-        key = newest, ab
-        waiting.clear()
+        return Group([frame.calm for frame in waiting], ab, key is None)
 
     for lightness, points in frames:
         calm = calm_lightness(lightness)
         cut = last is None or is_cut(last, calm)
         if cut or points:
-            yield from settle()
-            key = None
-            average = Average()
+            if waiting:
+                yield settled()
+            waiting, key = [], None
         waiting.append(Frame(lightness, calm, points, cut))
-        if key is None or len(waiting) >= LONGEST_GAP or has_moved(key[0].calm, calm):
-            yield from settle()
+        if key is None or len(waiting) >= LONGEST_GAP or has_moved(key, calm):
+            yield settled()
+            waiting, key = [], calm
         last = calm
-    yield from settle()
+    if waiting:
+        yield settled()
+
+
+def _some_ahead(groups: Iterable[Group]) -> Iterator[Group]:
+    """The groups, of which AHEAD are made before the first of them is used."""
+    begun: deque[Group] = deque()
+    for group in groups:
+        begun.append(group)
+        if len(begun) > AHEAD:
+            yield begun.popleft()
+    yield from begun
 
 
 def calm_lightness(lightness: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -63,8 +65,11 @@ class View:
     def notes(self) -> list[str]:
         return [*self.canvas.notes, *self.schedule.notes]
 
-    def colorized(self, items: Iterable[Packet | VideoFrame], colors: Colors) -> Iterator[Colored | Packet]:
-        """The frames to write, in their order, and between them the packets of other streams as they came."""
+    def colorized(self, items: Iterable[Packet | VideoFrame], colors: Colors, cores: int) -> Iterator[Colored | Packet]:
+        """The frames to write, in their order, and between them the packets of other streams as they came.
+
+        On a CPU `cores` frames are predicted at the same time.
+        """
         import av
 
         waiting: deque[Waiting | Packet] = deque()
@@ -80,19 +85,24 @@ class View:
                 else:
                     waiting.append(item)
 
-        for ab in colors(seen(), self.predict):
-            while not isinstance(item := waiting.popleft(), Waiting):
-                yield item
-            chroma = chroma_of(item.lightness, ab, item.coding)
-            yield Colored(item.frame, item.coding, torch.rot90(chroma, -self.turns, (2, 3)))
+        at_once = cores if self.colorizer.device.type == "cpu" else 1
+        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for ab in colors(seen(), partial(self.predict, pool)):
+                while not isinstance(item := waiting.popleft(), Waiting):
+                    yield item
+                chroma = chroma_of(item.lightness, ab, item.coding)
+                yield Colored(item.frame, item.coding, torch.rot90(chroma, -self.turns, (2, 3)))
         for item in waiting:
             assert not isinstance(item, Waiting)
             yield item
 
-    @torch.inference_mode()
-    def predict(self, lightness: Tensor, begun: Sequence[Point], cut: bool) -> Tensor:
-        """The network's ab for a frame, with the points that count there."""
+    def predict(self, pool: ThreadPoolExecutor, lightness: Tensor, begun: Sequence[Point], cut: bool) -> Future[Tensor]:
+        """Begin to predict a frame's ab, with the points that count there."""
         points = self.active(lightness, begun, cut) if self.points else ()
+        return pool.submit(self._predict, lightness, points)
+
+    @torch.inference_mode()
+    def _predict(self, lightness: Tensor, points: Sequence[Point]) -> Tensor:
         hints = hint_planes(points, self.upright, larger(self.size)) if points else None
         network, strength = self.colorizer.generator, self.colorizer.strength
         return predict_small_ab(network, lightness, self.size, hints, strength=strength)
