@@ -81,8 +81,12 @@ def main() -> None:
         return scoring.score_batch(Batch.of(photos.to(device), numbers), methods, extras)
 
     batch = REPORT_BATCH if args.protocol == "report" else scoring.BATCH
+    # A GPU needs no threads, and the report's protocol moves running statistics batch by batch.
+    at_once = torch.get_num_threads() if args.protocol == "plain" and device.type == "cpu" else 0
     partial = output / f"partial-{fingerprint(protocol, photo_set, batch)}"
-    scores = scoring.score_in_chunks(dataset, score_photos, partial, batch=batch, workers=args.workers, world=world)
+    scores = scoring.score_in_chunks(
+        dataset, score_photos, partial, batch=batch, workers=args.workers, at_once=at_once, world=world
+    )
     if world.is_main:
         results = summarize_scores(args, protocol, scores, methods, names, photo_set)
         print(describe(results.summary, results.distances))
