@@ -81,11 +81,11 @@ def main() -> None:
         return scoring.score_batch(Batch.of(photos.to(device), numbers), methods, extras)
 
     batch = REPORT_BATCH if args.protocol == "report" else scoring.BATCH
-    # A GPU needs no threads, and the report's protocol moves running statistics batch by batch.
-    at_once = torch.get_num_threads() if args.protocol == "plain" and device.type == "cpu" else 0
+    # The report's protocol moves running statistics batch by batch.
+    on_cores = device.type == "cpu" and args.protocol == "plain"
     partial = output / f"partial-{fingerprint(protocol, photo_set, batch)}"
     scores = scoring.score_in_chunks(
-        dataset, score_photos, partial, batch=batch, workers=args.workers, at_once=at_once, world=world
+        dataset, score_photos, partial, batch=batch, workers=args.workers, on_cores=on_cores, world=world
     )
     if world.is_main:
         results = summarize_scores(args, protocol, scores, methods, names, photo_set)

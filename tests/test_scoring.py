@@ -10,8 +10,16 @@ from pix2pix.evaluation import scoring
 SECONDS = 30
 
 
-@pytest.mark.parametrize("at_once", [0, 3])
-def test_scores_come_in_the_photos_order(tmp_path, at_once):
+@pytest.fixture(autouse=True)
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("on_cores", [False, True])
+def test_scores_come_in_the_photos_order(tmp_path, on_cores):
     photos = torch.arange(50, dtype=torch.uint8).view(50, 1, 1, 1).expand(-1, 3, 8, 8)
     seen = set()
 
@@ -20,10 +28,9 @@ def test_scores_come_in_the_photos_order(tmp_path, at_once):
         assert batch[:, 0, 0, 0].tolist() == numbers
         return {"model": {"psnr": batch[:, 0, 0, 0].double()}}
 
-    before = torch.get_num_threads()
-    scores = scoring.score_in_chunks(Photos(photos), score_photos, tmp_path, batch=4, at_once=at_once)
+    scores = scoring.score_in_chunks(Photos(photos), score_photos, tmp_path, batch=4, on_cores=on_cores)
     assert scores["model"]["psnr"].tolist() == list(range(50))
-    assert seen == {(True, 1 if at_once else before)} and torch.get_num_threads() == before
+    assert seen == {(True, 1 if on_cores else 3)}
 
 
 def test_batches_are_scored_at_the_same_time(tmp_path):
@@ -35,7 +42,7 @@ def test_batches_are_scored_at_the_same_time(tmp_path):
         return {"model": {"psnr": torch.zeros(len(numbers))}}
 
     photos = torch.zeros(48, 3, 8, 8, dtype=torch.uint8)
-    assert len(scoring.score_in_chunks(Photos(photos), score_photos, tmp_path, at_once=3)["model"]["psnr"]) == 48
+    assert len(scoring.score_in_chunks(Photos(photos), score_photos, tmp_path, on_cores=True)["model"]["psnr"]) == 48
 
 
 class Photos(torch.utils.data.Dataset):

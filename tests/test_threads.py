@@ -2,10 +2,12 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
-from pix2pix.data.threads import map_ahead
+from pix2pix.threads import computing_threads, map_ahead, map_on_cores
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
@@ -55,3 +57,38 @@ def test_closing_drops_what_has_not_begun_and_ends_the_threads():
     next(stream)
     stream.close()
     assert len(begun) < 20 and threading.active_count() == before
+
+
+def test_on_cores_every_thread_computes_with_one_of_pytorchs(two_threads):
+    threads = set()
+
+    def work(number):
+        threads.add(threading.get_ident())
+        return number, torch.get_num_threads()
+
+    assert list(map_on_cores(work, range(20))) == [(number, 1) for number in range(20)]
+    assert threading.get_ident() not in threads and torch.get_num_threads() == 2
+    with computing_threads(1):
+        assert list(map_on_cores(lambda _: threading.get_ident(), [0])) == [threading.get_ident()]
+    with ThreadPoolExecutor(1) as pool:  # a thread that begins later has both again
+        assert pool.submit(torch.get_num_threads).result() == 2
+
+
+def test_all_cores_are_used_at_the_same_time(two_threads):
+    """Each waits for the other: in one thread it would never end."""
+    meeting = threading.Barrier(2, timeout=30)
+    assert sorted(map_on_cores(lambda _: meeting.wait(), range(2))) == [0, 1]
+
+
+def test_an_error_puts_the_threads_back(two_threads):
+    with pytest.raises(ZeroDivisionError):
+        list(map_on_cores(lambda number: 1 // number, [1, 0]))
+    assert torch.get_num_threads() == 2
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

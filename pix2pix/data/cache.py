@@ -27,8 +27,8 @@ from tqdm import tqdm
 
 from pix2pix.data.building import building, cache_folder
 from pix2pix.data.photos import Photo, read_photo
-from pix2pix.data.threads import map_ahead
 from pix2pix.errors import UserError
+from pix2pix.threads import map_ahead
 
 CACHE_VERSION = 3
 NEAR_GRAY = 5.0  # mean of max(R, G, B) - min(R, G, B), of 255, under which a photo has next to no color

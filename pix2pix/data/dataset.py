@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from pix2pix.data.cache import PhotoSet, squash
 from pix2pix.data.photos import read_photo
-from pix2pix.data.threads import map_ahead
+from pix2pix.threads import map_ahead
 
 
 class ColorizationDataset(Dataset):

@@ -14,8 +14,9 @@ from pix2pix.decoding.icc import lightness_measure, srgb_converter
 from pix2pix.decoding.opening import without_pillow_limit
 from pix2pix.decoding.pictures import load_image, picture_at
 from pix2pix.decoding.png import described_by_gamma
-from pix2pix.decoding.samples import Samples, as_stored, as_upright, row_slices
+from pix2pix.decoding.samples import MOST_THREADS, Samples, Strip, as_stored, as_upright, row_slices
 from pix2pix.decoding.values import to_8_bits
+from pix2pix.threads import map_on_cores
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,8 +45,13 @@ def read_lightness(samples: Samples) -> tuple[Tensor, np.ndarray | None]:
     upright_shape = shape[::-1] if samples.orientation in (5, 6, 7, 8) else shape
     lightness, alpha = torch.empty(upright_shape), None
     stored = as_stored(lightness.numpy(), samples.orientation)
-    for rows, pixels, transparency in samples.strips:
+
+    def fill(strip: Strip) -> Strip:
+        rows, pixels, _ = strip
         stored[rows] = measure(pixels).numpy()
+        return strip
+
+    for rows, _, transparency in map_on_cores(fill, samples.strips, most=MOST_THREADS):
         if transparency is not None:
             alpha = np.empty(shape, transparency.dtype) if alpha is None else alpha
             alpha[rows] = transparency

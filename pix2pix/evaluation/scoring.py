@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
@@ -12,12 +12,11 @@ from tqdm import tqdm
 
 from pix2pix.color import AB_SCALE, rgb_to_lab, to_lab
 from pix2pix.data.dataset import ColorizationDataset, batches
-from pix2pix.data.threads import map_ahead
 from pix2pix.distributed import World, wait_for_all
 from pix2pix.evaluation.methods import TRUTH, Batch, Method, generator_method, gray_method
 from pix2pix.evaluation.metrics import ab_l1, ciede2000, colorfulness, psnr, ssim
 from pix2pix.files import replacing
-from pix2pix.threads import computing_threads
+from pix2pix.threads import map_on_cores
 
 BATCH = 8  # photos colored at a time
 CHUNK = 64  # photos that are scored before the scores are saved
@@ -96,13 +95,12 @@ def score_in_chunks(
     *,
     batch: int = BATCH,
     workers: int = 0,
-    at_once: int = 0,
+    on_cores: bool = False,
     world: World | None = None,
 ) -> Scores:
     """`score_photos(uint8 photos, their numbers)` over the dataset, each chunk of it saved in `folder`.
 
-    `workers` threads decode photos. `at_once` threads score batches, with one of PyTorch's threads each, which on a CPU
-    is faster than all of them on one batch after the other; 0 is the calling thread alone.
+    `workers` threads decode photos. With `on_cores` batches are scored by `map_on_cores`, which is faster on a CPU.
 
     Chunks that an earlier call has saved there are read instead. Every process of `world` scores its share of the
     chunks, and all of them return all scores. Neither where an earlier call ended nor the number of processes changes
@@ -114,7 +112,7 @@ def score_in_chunks(
     indices = batch_indices(len(dataset), batch)
     chunks = {folder / f"{k:05d}.pt": indices[k : k + step] for k in range(0, len(indices), step)}
     share = dict(list(chunks.items())[world.rank :: world.size])
-    _score_missing(dataset, score_photos, share, workers=workers, at_once=at_once, world=world)
+    _score_missing(dataset, score_photos, share, workers=workers, on_cores=on_cores, world=world)
     if world.size > 1:
         wait_for_all()
     return join_scores([torch.load(path, weights_only=True) for path in chunks])
@@ -126,7 +124,7 @@ def _score_missing(
     chunks: dict[Path, list[list[int]]],
     *,
     workers: int,
-    at_once: int,
+    on_cores: bool,
     world: World,
 ) -> None:
     """Score and save those chunks (path to batches of photo numbers) whose file is missing."""
@@ -139,8 +137,7 @@ def _score_missing(
     score_pair = torch.inference_mode()(lambda pair: score_photos(*pair))  # a mode of each thread's own
     pairs = zip(batches(dataset, todo, workers=workers), todo, strict=True)
     with (
-        computing_threads(1) if at_once else nullcontext(),
-        closing(map_ahead(score_pair, pairs, workers=at_once, ahead=at_once)) as scored,
+        closing(map_on_cores(score_pair, pairs) if on_cores else (score_pair(pair) for pair in pairs)) as scored,
         tqdm(total=total, initial=done, unit="photo", desc="evaluating", disable=not world.is_main) as bar,
     ):
         for path, parts in missing.items():

@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pix2pix.color import lightness_to_gray
 from pix2pix.decoding.opening import PHOTO_SUFFIXES
+from pix2pix.decoding.samples import STRIP_PIXELS
 from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import replacing
 from pix2pix.hints import Point
-from pix2pix.inference import STRIP, Colorizer
+from pix2pix.inference import Colorizer
 from pix2pix.photofile.films import added_suffix, is_film
 from pix2pix.photofile.points import check_points
 from pix2pix.photofile.read import MAX_PIXELS, Page, read_pages
@@ -66,9 +68,10 @@ def color_pages(
 ) -> Iterator[np.ndarray]:
     """The pages in color, one after the other: uint8 (H, W, 3), or uint16 where page and `target` have 16 bits.
 
-    With `compare` (H, 2W, 3), gray on the left, and the pages lose their transparency. Raises UserError, before any
-    page is colorized, for points that lie in no page or that the weights do not take, and for a photo that is too
-    large or of the wrong kind for `target`; while the pages are colorized, for too little memory.
+    With `compare` (H, 2W, 3), gray on the left, and the pages lose their transparency. A page loses its lightness once
+    it is colorized. Raises UserError, before any page is colorized, for points that lie in no page or that the weights
+    do not take, and for a photo that is too large or of the wrong kind for `target`; while the pages are colorized,
+    for too little memory.
     """
     deep = _writes_16_bits(target, pages, name)
     for page in pages:
@@ -156,6 +159,7 @@ def _pictures(
     for page, its in zip(pages, points, strict=True):
         with _memory_named(name):
             picture = _picture(colorizer, page, its, deep=deep and page.deep, compare=compare)
+        page.lightness = torch.zeros(()).expand(page.lightness.shape)  # its memory is needed for writing
         yield picture
 
 
@@ -167,7 +171,7 @@ def _picture(colorizer: Colorizer, page: Page, points: Sequence[Point], *, deep:
     height, width = rgb.shape[:2]
     pair = np.empty((height, 2 * width, 3), dtype=rgb.dtype)
     pair[:, width:] = rgb
-    step = max(1, STRIP // width)
+    step = max(1, STRIP_PIXELS // width)
     for top in range(0, height, step):
         gray = lightness_to_gray(page.lightness[0, 0, top : top + step]) * np.iinfo(rgb.dtype).max
         pair[top : top + step, :width] = gray.round()[..., None].numpy()
