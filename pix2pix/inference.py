@@ -15,17 +15,18 @@ from torch import Tensor, nn
 from pix2pix.checkpoint import load_generator
 from pix2pix.color import lab_to_rgb_in_gamut, lightness_to_gray, to_lab
 from pix2pix.decoding.measure import lightness_of, lightness_of_pixels
-from pix2pix.decoding.samples import MOST_THREADS, STRIP_PIXELS
+from pix2pix.decoding.samples import MOST_THREADS
 from pix2pix.device import choose_device, choose_precision
 from pix2pix.errors import UserError
 from pix2pix.hints import Point, hint_planes
 from pix2pix.photofile.points import check_points
-from pix2pix.prediction import enlarge, larger, predict_ab, predict_small_ab
+from pix2pix.prediction import bicubic_weights, enlarged_rows, larger, predict_ab, predict_small_ab, widen
 from pix2pix.runs import find_generator
 from pix2pix.threads import computing_threads, map_on_cores
 from pix2pix.unet import fold_batch_norm
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
+STRIP = 1 << 18  # pixels colored at a time by a thread: a large photo then needs little more memory than itself
 
 
 def colorize_batch(generator: nn.Module, photos: Tensor, size: int, hints: Tensor | None = None) -> Tensor:
@@ -172,22 +173,23 @@ class Colorizer:
         small_ab = self.small_ab(lightness, points, name=name)
         kind = torch.uint16 if deep else torch.uint8
         rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
-        rows = _rows_of(width)
+        rows = max(1, STRIP // width)
+        wide, weights = widen(small_ab.float(), width), bicubic_weights(small_ab.shape[2], height)
 
-        @torch.inference_mode()  # of each thread's own
+        @torch.inference_mode()  # it and autocast are each thread's own
+        @torch.autocast("cpu", enabled=False)
         def fill(strip: tuple[Tensor, Tensor, Tensor]) -> None:
-            target, light, ab = strip
+            target, light, its_weights = strip
+            ab = enlarged_rows(wide, its_weights)
             if self.device.type == "cpu":
                 lab_to_rgb_in_gamut(light, ab, out=target)
             else:
                 target.copy_(lab_to_rgb_in_gamut(light.to(self.device), ab.to(self.device), kind))
 
-        with torch.autocast("cpu", enabled=False):
-            enlarged = enlarge(small_ab.float(), height, width, rows)
-            strips = zip(rgb.split(rows, dim=2), lightness.split(rows, dim=2), enlarged, strict=True)
-            on_cores = self.device.type == "cpu" and height > rows
-            for _ in map_on_cores(fill, strips, most=MOST_THREADS) if on_cores else map(fill, strips):
-                pass
+        strips = zip(rgb.split(rows, dim=2), lightness.split(rows, dim=2), weights.split(rows), strict=True)
+        on_cores = self.device.type == "cpu" and height > rows
+        for _ in map_on_cores(fill, strips, most=MOST_THREADS) if on_cores else map(fill, strips):
+            pass
         return rgb
 
     @torch.inference_mode()
@@ -226,11 +228,6 @@ def _for_each(photos: Sequence[Any] | Tensor, points: Sequence[Any] | None) -> S
     if len(points) != len(photos) or any(isinstance(its, Point) for its in points):
         raise ValueError(f"{len(photos)} photos need {len(photos)} lists of points, one (or None) for each")
     return points
-
-
-def _rows_of(width: int) -> int:
-    """How many rows of a photo make a strip."""
-    return max(1, STRIP_PIXELS // width)
 
 
 def _as_pixels(photo: Tensor) -> np.ndarray:

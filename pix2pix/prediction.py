@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -91,19 +89,22 @@ def predict_ab(
     return F.interpolate(small_ab, lightness.shape[-2:], mode="bicubic", align_corners=False).clamp_(-1, 1)
 
 
-def enlarge(small_ab: Tensor, height: int, width: int, rows: int) -> Iterator[Tensor]:
-    """ab (1, 2, h, w) enlarged to (1, 2, height, width) as by `predict_ab`, `rows` rows at a time from the top.
+def widen(small_ab: Tensor, width: int) -> Tensor:
+    """ab (1, 2, h, w) to (2, h, width): enlarged as by `predict_ab`, but its rows alone. float32, on the CPU."""
+    return F.interpolate(small_ab, (small_ab.shape[2], width), mode="bicubic", align_corners=False)[0]
 
-    The whole of a large photo's ab would take more memory than anything else, and longer. float32, on the CPU.
+
+def enlarged_rows(wide: Tensor, weights: Tensor) -> Tensor:
+    """Some rows of the enlarged ab, (1, 2, rows, width), from `widen`'s (2, h, width) and their `bicubic_weights`.
+
+    The whole of a large photo's ab would take more memory than anything else, and longer.
     """
-    wide = F.interpolate(small_ab, (small_ab.shape[2], width), mode="bicubic", align_corners=False)[0]
-    for weights in bicubic_weights(small_ab.shape[2], height).split(rows):
-        used = weights.any(dim=0).nonzero()
-        near = slice(int(used[0]), int(used[-1]) + 1)
-        part = wide.new_empty((1, 2, len(weights), width))
-        for plane, target in zip(wide, part[0], strict=True):
-            torch.mm(weights[:, near], plane[near], out=target)
-        yield part.clamp_(-1, 1)
+    used = weights.any(dim=0).nonzero()
+    near = slice(int(used[0]), int(used[-1]) + 1)
+    rows = wide.new_empty((1, 2, len(weights), wide.shape[2]))
+    for plane, target in zip(wide, rows[0], strict=True):
+        torch.mm(weights[:, near], plane[near], out=target)
+    return rows.clamp_(-1, 1)
 
 
 def bicubic_weights(before: int, after: int) -> Tensor:

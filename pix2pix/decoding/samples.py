@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-STRIP_PIXELS = 1 << 18  # converted at a time by a thread: less and threads wait for Python's lock
+STRIP_PIXELS = 1 << 17  # converted at a time by a thread: less and threads wait for Python's lock
 MOST_THREADS = 8  # that convert strips at the same time
 # Rows, their pixels (h, W) or (h, W, channels), and their alpha (h, W) or None; uint8 or uint16.
 Strip = tuple[slice, np.ndarray, np.ndarray | None]
