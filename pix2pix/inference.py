@@ -176,15 +176,14 @@ class Colorizer:
         rows = max(1, STRIP // width)
         wide, weights = widen(small_ab.float(), width), bicubic_weights(small_ab.shape[2], height)
 
-        @torch.inference_mode()  # it and autocast are each thread's own
-        @torch.autocast("cpu", enabled=False)
         def fill(strip: tuple[Tensor, Tensor, Tensor]) -> None:
             target, light, its_weights = strip
-            ab = enlarged_rows(wide, its_weights)
-            if self.device.type == "cpu":
-                lab_to_rgb_in_gamut(light, ab, out=target)
-            else:
-                target.copy_(lab_to_rgb_in_gamut(light.to(self.device), ab.to(self.device), kind))
+            with torch.inference_mode(), torch.autocast("cpu", enabled=False):  # both are each thread's own
+                ab = enlarged_rows(wide, its_weights)
+                if self.device.type == "cpu":
+                    lab_to_rgb_in_gamut(light, ab, out=target)
+                else:
+                    target.copy_(lab_to_rgb_in_gamut(light.to(self.device), ab.to(self.device), kind))
 
         strips = zip(rgb.split(rows, dim=2), lightness.split(rows, dim=2), weights.split(rows), strict=True)
         on_cores = self.device.type == "cpu" and height > rows
