@@ -18,7 +18,7 @@ import torch
 
 from pix2pix.allocation import keep_freed_memory
 from pix2pix.data.building import resolve_cache
-from pix2pix.data.dataset import ColorizationDataset, count_cores
+from pix2pix.data.dataset import ColorizationDataset
 from pix2pix.device import PRECISIONS, choose_precision
 from pix2pix.distributed import World, from_main, join_world, lost_processes_named, main_first, start_device
 from pix2pix.errors import UserError, run_script
@@ -29,6 +29,7 @@ from pix2pix.resume import check_unchanged, restore, saved_generator
 from pix2pix.run_data import open_data
 from pix2pix.runs import Run, read_config
 from pix2pix.state import State, create_state
+from pix2pix.threads import count_cores
 from pix2pix.training import train
 
 # Flags of the machine: a resume may change them; those that the run has saved hold until it does.

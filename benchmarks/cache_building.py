@@ -20,8 +20,8 @@ from measure import Report, alternate, make_photos, parser, speedup, timed
 from PIL import Image
 
 from pix2pix.data.cache import prepare_photos
-from pix2pix.data.dataset import count_cores
 from pix2pix.data.photos import find_photos
+from pix2pix.threads import count_cores
 
 TARGET = 0.8
 

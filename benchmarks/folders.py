@@ -30,7 +30,7 @@ THREADS = 1 + torch.get_num_threads()  # as many as colorize_files takes on the 
 class InstantColorizer:
     """In place of a Colorizer: the same real photo's colors for every photo, at once."""
 
-    takes_points = True
+    takes_points, size = True, 128
     device = torch.device("cpu")
 
     def __init__(self, photo: Path) -> None:

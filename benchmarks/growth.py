@@ -26,9 +26,10 @@ from statistics import median
 from measure import ROOT, Report, make_photos, parser, run_process
 
 from pix2pix.data.cache import PhotoSet, prepare_photos
-from pix2pix.data.dataset import ColorizationDataset, count_cores
+from pix2pix.data.dataset import ColorizationDataset
 from pix2pix.data.photos import find_photos
 from pix2pix.errors import run_script
+from pix2pix.threads import count_cores
 
 SIZE, BATCH = 32, 32
 LINKS = 1000  # photos in a folder

@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 from skimage import data
 
-from pix2pix.data.dataset import count_cores
 from pix2pix.device import choose_precision
 from pix2pix.files import write_json
+from pix2pix.threads import count_cores
 
 ROOT = Path(__file__).parent.parent
 TILE = 256  # pixels of a scikit-image photo's side that a made photo is put together from

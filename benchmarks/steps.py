@@ -15,13 +15,14 @@ from measure import synchronize
 from torch import Tensor, nn
 
 from pix2pix.data.cache import prepare_photos
-from pix2pix.data.dataset import ColorizationDataset, batches, count_cores, epoch_order
+from pix2pix.data.dataset import ColorizationDataset, batches, epoch_order
 from pix2pix.data.photos import find_photos
 from pix2pix.device import choose_precision
 from pix2pix.errors import UserError
 from pix2pix.losses import FeatureLoss
 from pix2pix.recipes import RECIPES, Settings
 from pix2pix.state import create_state
+from pix2pix.threads import count_cores
 from pix2pix.training import Batch, gan_step, prepare_batch, pretrain_step
 from pix2pix.unet import GeneratorConfig, ResNet18Encoder, UNetGenerator
 

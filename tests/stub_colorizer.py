@@ -19,7 +19,7 @@ class StubColorizer:
     device = torch.device("cpu")
 
     def __init__(self, weights=None, *, strength=1.0, size=None, device="auto", runs=Path("runs")):
-        self.weights, self.strength, self.size = weights or Path("stub.pt"), strength, size
+        self.weights, self.strength, self.size = weights or Path("stub.pt"), strength, size or 64
 
     def with_strength(self, strength):
         other = copy.copy(self)

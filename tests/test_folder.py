@@ -75,6 +75,21 @@ def test_a_large_one_has_all_threads_and_small_ones_one_each(two_cores):
         assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [2, 2]
 
 
+@pytest.mark.parametrize(("size", "threads", "each"), [(64, 3, 1), (4096, 1, 2)])
+def test_little_memory_gives_fewer_and_larger_threads(tmp_path, monkeypatch, two_cores, size, threads, each):
+    """The network takes 33 GB at a working size of 4096, and a quarter of 32 GB is used."""
+    monkeypatch.setattr(folder, "free_memory", lambda: 32e9)
+    asked = {}
+
+    def noted(items, work, **options):
+        asked.update(options)
+        return iter(())
+
+    monkeypatch.setattr(folder, "side_by_side", noted)
+    assert list(colorize_files(StubColorizer(size=size), [], lambda task: ((), []))) == []
+    assert (asked["threads"], asked["computing"]) == (threads, each)
+
+
 def test_three_at_a_time():
     """Each waits until all three have begun: in fewer threads it would never end."""
     barrier = threading.Barrier(3, timeout=DEADLINE)
@@ -122,7 +137,7 @@ def test_a_bug_and_ctrl_c_end_it_all_with_no_thread_left(error, most):
     assert threading.active_count() == before and torch.get_num_threads() == cores
 
 
-def test_on_a_gpu_one_photo_is_colorized_at_a_time(tmp_path, monkeypatch):
+def test_on_a_gpu_one_photo_is_colorized_at_a_time(tmp_path):
     lock, now, seen = threading.Lock(), [], []
 
     class OnGpu(StubColorizer):
@@ -174,7 +189,7 @@ def test_pixels_by_the_header(tmp_path):
 
 
 def test_large_scans_are_never_two_at_a_time(tmp_path, monkeypatch):
-    """With room for one photo and a half."""
+    """With room for one photo and a half each is read once the one before it is written."""
     for number in range(4):
         Image.new("L", (100, 100), 60 * number).save(tmp_path / f"{number}.png")
     monkeypatch.setattr(folder, "PIXELS_A_THREAD", 15_000 / (1 + torch.get_num_threads()))

@@ -86,6 +86,25 @@ def test_an_error_puts_the_threads_back(two_threads):
     assert torch.get_num_threads() == 2
 
 
+def test_a_thread_that_begins_inside_a_block_does_not_pass_its_one_on(two_threads):
+    """It has one thread for good; blocks of its own that end last must not leave the process with that."""
+    inside, first_ended = threading.Event(), threading.Event()
+
+    def user():
+        with computing_threads(1):
+            inside.set()
+            assert first_ended.wait(30)
+
+    later = threading.Thread(target=user)
+    with computing_threads(1):
+        later.start()
+        assert inside.wait(30)
+    first_ended.set()
+    later.join()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 2
+
+
 @pytest.fixture
 def two_threads():
     before = torch.get_num_threads()

@@ -150,7 +150,7 @@ def test_work_ahead_is_bounded_stops_and_passes_errors_on():
             made.append(number)
             yield number
 
-    with ahead(numbers(), 3) as items:
+    with ahead(numbers(), 3, computing=1) as items:
         assert [next(items) for _ in range(5)] == [0, 1, 2, 3, 4]
     assert len(made) <= 5 + 3 + 2
 
@@ -158,5 +158,5 @@ def test_work_ahead_is_bounded_stops_and_passes_errors_on():
         yield 1
         raise OSError("broken")
 
-    with pytest.raises(OSError, match="broken"), ahead(failing(), 3) as items:
+    with pytest.raises(OSError, match="broken"), ahead(failing(), 3, computing=1) as items:
         list(items)

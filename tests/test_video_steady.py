@@ -10,7 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from pix2pix.hints import Point
 from pix2pix.video.points import ActivePoints, Schedule
 from pix2pix.video.steadiness import Clip, color_distribution_consistency, move_over, warping_error
-from pix2pix.video.steady import AHEAD, each_alone, steady_colors
+from pix2pix.video.steady import AT_ONCE, each_alone, steady_colors
 
 
 def scene(seed, count):
@@ -84,7 +84,8 @@ def test_a_change_of_exposure_is_no_change():
     assert steady.diff(dim=0).abs().mean() < 0.2 * alone.diff(dim=0).abs().mean()
 
 
-def test_predictions_are_begun_before_the_first_one_is_waited_for():
+@pytest.mark.parametrize("colors", [steady_colors, each_alone])
+def test_predictions_are_begun_before_the_first_one_is_waited_for(colors):
     """So that the cores of a CPU have several to make."""
     frames = [lightness for seed in range(9) for lightness in scene(seed, 1)]  # all of them cuts
     begun, waited_for = [], []
@@ -98,9 +99,9 @@ def test_predictions_are_begun_before_the_first_one_is_waited_for():
         begun.append(Prediction())
         return begun[-1]
 
-    colors = torch.cat(list(steady_colors([(lightness, ()) for lightness in frames], begin)))
-    assert colors[:, 0, 0, 0].tolist() == pytest.approx([number / 10 for number in range(9)])
-    assert waited_for == [min(AHEAD + 1 + number, 9) for number in range(9)]
+    given = torch.cat(list(colors([(lightness, ()) for lightness in frames], begin)))
+    assert given[:, 0, 0, 0].tolist() == pytest.approx([number / 10 for number in range(9)])
+    assert waited_for == [min(AT_ONCE + number, 9) for number in range(9)]
 
 
 def test_points_begin_at_their_frame_or_time_and_end_with_the_shot():

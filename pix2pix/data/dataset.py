@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -57,8 +56,3 @@ def epoch_order(count: int, batch_size: int, *, seed: int, epoch: int) -> list[l
     """The shuffled batches of one epoch, the same for the same seed; a last, smaller batch is left out."""
     order = np.random.default_rng((seed, epoch)).permutation(count)
     return [order[start : start + batch_size].tolist() for start in range(0, count - batch_size + 1, batch_size)]
-
-
-def count_cores() -> int:
-    """The CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,7 @@ from pix2pix.decoding.icc import lightness_measure, srgb_converter
 from pix2pix.decoding.opening import without_pillow_limit
 from pix2pix.decoding.pictures import load_image, picture_at
 from pix2pix.decoding.png import described_by_gamma
-from pix2pix.decoding.samples import MOST_THREADS, Samples, Strip, as_stored, as_upright, row_slices
+from pix2pix.decoding.samples import MOST_THREADS, STRIP_PIXELS, Samples, Strip, as_stored, as_upright, row_slices
 from pix2pix.decoding.values import to_8_bits
 from pix2pix.threads import map_on_cores
 
@@ -51,7 +51,9 @@ def read_lightness(samples: Samples) -> tuple[Tensor, np.ndarray | None]:
         stored[rows] = measure(pixels).numpy()
         return strip
 
-    for rows, _, transparency in map_on_cores(fill, samples.strips, most=MOST_THREADS):
+    several = samples.height * samples.width > STRIP_PIXELS
+    filled = map_on_cores(fill, samples.strips, most=MOST_THREADS) if several else map(fill, samples.strips)
+    for rows, _, transparency in filled:
         if transparency is not None:
             alpha = np.empty(shape, transparency.dtype) if alpha is None else alpha
             alpha[rows] = transparency

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pix2pix.data.dataset import count_cores
 from pix2pix.evaluation.inputs import INPUTS
+from pix2pix.threads import count_cores
 
 MOST_POINTS = 1000
 

@@ -19,6 +19,7 @@ from pix2pix.files import replacing
 from pix2pix.threads import map_on_cores
 
 BATCH = 8  # photos colored at a time
+MOST_AT_ONCE = 16  # batches, of about 110 MB each at 256x256
 CHUNK = 64  # photos that are scored before the scores are saved
 TRAINING_METRICS = ("psnr", "ssim", "ciede2000", "colorfulness")  # what a run's history has after every epoch
 SAMPLED = 1000  # training photos whose mean color is taken
@@ -136,8 +137,9 @@ def _score_missing(
         print(f"going on: {done} of {total} photos are scored already, in {next(iter(chunks)).parent}")
     score_pair = torch.inference_mode()(lambda pair: score_photos(*pair))  # a mode of each thread's own
     pairs = zip(batches(dataset, todo, workers=workers), todo, strict=True)
+    scored = map_on_cores(score_pair, pairs, most=MOST_AT_ONCE if on_cores else 1)
     with (
-        closing(map_on_cores(score_pair, pairs) if on_cores else (score_pair(pair) for pair in pairs)) as scored,
+        closing(scored),
         tqdm(total=total, initial=done, unit="photo", desc="evaluating", disable=not world.is_main) as bar,
     ):
         for path, parts in missing.items():

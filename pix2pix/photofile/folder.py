@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -24,11 +23,13 @@ from pix2pix.photofile.colorize import color_pages, load_pages, write_photo
 from pix2pix.photofile.memory import free_memory
 from pix2pix.photofile.read import MAX_PIXELS
 from pix2pix.photofile.tasks import Task
-from pix2pix.threads import computing_threads
+from pix2pix.threads import count_cores
 
 MOST_WAITING = 2  # photos for each thread, begun or not
 PIXELS_A_THREAD = 16_000_000  # of the photos in work: a phone's photo, and some more
 BYTES_A_PIXEL = 12  # that a photo takes on its way
+NETWORK_BYTES = 2000  # that the network takes on a CPU, for each pixel of its working size squared
+MOST_BESIDE_A_GPU = 8  # threads that read and write
 Results = Iterator[tuple[Task, list[str] | UserError]]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,8 +47,12 @@ def colorize_files(
 
     `points_of` gives a task's points and what to say of them, or raises UserError; threads call it.
     """
-    on_cpu = colorizer.device.type == "cpu"
-    threads = 1 + (torch.get_num_threads() if on_cpu else os.cpu_count() or 1)
+    on_cpu, cores = colorizer.device.type == "cpu", torch.get_num_threads()
+    spare = int(min(free_memory(), 1e12)) // 4
+    if on_cpu:
+        threads = max(1, min(1 + cores, spare // (NETWORK_BYTES * colorizer.size**2)))
+    else:
+        threads = min(MOST_BESIDE_A_GPU, 1 + count_cores())
     # A GPU has one photo at a time, while others are read and written.
     turn = nullcontext() if on_cpu else threading.Lock()
 
@@ -58,8 +63,14 @@ def colorize_files(
         pictures = color_pages(colorizer, pages, task.target, name=name, points=points, compare=compare)
         return notes + write_photo(pages, _in_turn(pictures, turn), task.target, name=name)
 
-    most = min(PIXELS_A_THREAD * threads, int(min(free_memory(), 1e12)) // (4 * BYTES_A_PIXEL))
-    yield from side_by_side(tasks, work, size_of=lambda task: count_pixels(task.source), most=most, threads=threads)
+    yield from side_by_side(
+        tasks,
+        work,
+        size_of=lambda task: count_pixels(task.source),
+        most=min(PIXELS_A_THREAD * threads, spare // BYTES_A_PIXEL),
+        threads=threads,
+        computing=max(1, cores // threads) if on_cpu else cores,
+    )
 
 
 def side_by_side(
@@ -69,18 +80,17 @@ def side_by_side(
     size_of: Callable[[Item], int],
     most: int,
     threads: int,
+    computing: int = 1,
 ) -> Iterator[tuple[Item, Result | UserError]]:
     """Each item, in order, with `work`'s result or its UserError; any other exception ends it all.
 
     Items in work have sizes of at most `most` together. One that leaves no room for another of its size is alone, in
-    the calling thread and with all of PyTorch's threads; the others have one of PyTorch's threads each, which for
-    photos is twice as fast as all threads on one photo after the other.
+    the calling thread and with all of PyTorch's threads; the others have `computing` of PyTorch's threads each.
     """
     waiting, next_size = deque(items), None
     begun: deque[tuple[Item, int, Future[Result]]] = deque()
     cores = torch.get_num_threads()
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-    with computing_threads(cores), pool:
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(computing,)) as pool:
         try:
             while waiting or begun:
                 while begun and begun[0][2].done():
@@ -103,6 +113,7 @@ def side_by_side(
                 wait(sizes, return_when=FIRST_COMPLETED)
         finally:
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(cores)  # for threads that begin later: those of the pool have set it for them too
 
 
 def _done(work: Callable[[Item], Result], item: Item) -> Future[Result]:

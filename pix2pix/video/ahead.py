@@ -15,10 +15,11 @@ _END = object()
 
 
 @contextmanager
-def ahead(items: Iterable[Item], depth: int) -> Iterator[Iterator[Item]]:
+def ahead(items: Iterable[Item], depth: int, *, computing: int) -> Iterator[Iterator[Item]]:
     """The items, made in a thread, at most `depth` ahead of their use; what is raised there is raised here.
 
-    The thread computes with one of PyTorch's threads. Leaving the block stops it at its next item and waits for it.
+    The thread computes with `computing` of PyTorch's threads. Leaving the block stops it at its next item and waits for
+    it.
     """
     ready: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
@@ -33,7 +34,7 @@ def ahead(items: Iterable[Item], depth: int) -> Iterator[Iterator[Item]]:
         return False
 
     def work() -> None:
-        torch.set_num_threads(1)
+        torch.set_num_threads(computing)
         try:
             for item in items:
                 if not put((item, None)):

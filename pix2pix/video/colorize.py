@@ -135,14 +135,15 @@ def _write(
     same time, in three threads.
     """
     film, cores = view.film, torch.get_num_threads()
+    each = 1 if view.colorizer.device.type == "cpu" else cores  # of PyTorch's threads
     count = 0
     writer: Writer | None = None
     progress = tqdm(total=film.frame_count, unit="frame", desc=film.name, leave=False, disable=None if shown else True)
     with (
         progress,
-        computing_threads(1),
-        ahead(film.items, AHEAD) as decoded,
-        ahead(view.colorized(decoded, colors, cores), AHEAD) as colorized,
+        computing_threads(each),
+        ahead(film.items, AHEAD, computing=each) as decoded,
+        ahead(view.colorized(decoded, colors, cores), AHEAD, computing=each) as colorized,
     ):
         early: list[Packet] = []  # those before the first frame
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -27,11 +27,12 @@ MEMORY = 0.85  # the share of older colors where nothing changes
 CUT_CORRELATION, CUT_CHANGE = 0.4, 4.0  # a frame less like the one before it, and as much changed, is a new shot
 BLUR = 5  # pixels: grain is no change
 
-AHEAD = 4  # predictions that are begun before their colors are used, at most: a CPU's cores each make one
+AT_ONCE = 5  # predictions that are begun before the colors of the first are used; full-size frames wait meanwhile
 
 # L (1, 1, h, w) of a frame, the points that begin at it, and whether a shot does: begins to predict ab (1, 2, h, w)
 Predict = Callable[[Tensor, Sequence[Point], bool], Future[Tensor]]
 Seen = tuple[Tensor, Sequence[Point]]
+Item = TypeVar("Item")
 
 
 class Frame(NamedTuple):
@@ -56,19 +57,20 @@ class Group(NamedTuple):
 
 def each_alone(frames: Iterable[Seen], predict: Predict) -> Iterator[Tensor]:
     """Every frame's own prediction, to compare with."""
-    for number, (lightness, points) in enumerate(frames):
-        yield predict(lightness, points, number == 0).result()
+    begun = (predict(lightness, points, number == 0) for number, (lightness, points) in enumerate(frames))
+    for prediction in _some_begun(begun):
+        yield prediction.result()
 
 
 def steady_colors(frames: Iterable[Seen], predict: Predict) -> Iterator[Tensor]:
     """Each frame's L (1, 1, h, w) in [-1, 1], and the points that begin at it, to its ab (1, 2, h, w).
 
-    The results come in the order of the frames, up to LONGEST_GAP frames later for each of AHEAD predictions. A frame
-    where points begin starts anew, as after a cut, so that they are seen at once.
+    The results come in the order of the frames, less than AT_ONCE * LONGEST_GAP frames later. A frame where points
+    begin starts anew, as after a cut, so that they are seen at once.
     """
     average = Average()
     key: tuple[Tensor, Tensor] | None = None
-    for group in _some_ahead(_groups(frames, predict)):
+    for group in _some_begun(_groups(frames, predict)):
         if group.anew:
             average, key = Average(), None
         newest = group.calm[-1], group.ab.result()
@@ -106,12 +108,12 @@ def _groups(frames: Iterable[Seen], predict: Predict) -> Iterator[Group]:
         yield settled()
 
 
-def _some_ahead(groups: Iterable[Group]) -> Iterator[Group]:
-    """The groups, of which AHEAD are made before the first of them is used."""
-    begun: deque[Group] = deque()
-    for group in groups:
-        begun.append(group)
-        if len(begun) > AHEAD:
+def _some_begun(predictions: Iterable[Item]) -> Iterator[Item]:
+    """The predictions, of which AT_ONCE are begun before the first of them is used."""
+    begun: deque[Item] = deque()
+    for prediction in predictions:
+        begun.append(prediction)
+        if len(begun) == AT_ONCE:
             yield begun.popleft()
     yield from begun
 

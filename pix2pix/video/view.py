@@ -19,7 +19,7 @@ from pix2pix.video.canvas import Canvas
 from pix2pix.video.planes import Coding, chroma_of, luma_of, small_lightness
 from pix2pix.video.points import ActivePoints, Schedule, check_film_points
 from pix2pix.video.reading import Film
-from pix2pix.video.steady import Predict, Seen
+from pix2pix.video.steady import AT_ONCE, Predict, Seen
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -68,7 +68,7 @@ class View:
     def colorized(self, items: Iterable[Packet | VideoFrame], colors: Colors, cores: int) -> Iterator[Colored | Packet]:
         """The frames to write, in their order, and between them the packets of other streams as they came.
 
-        On a CPU `cores` frames are predicted at the same time.
+        On a CPU, which computes with `cores` threads, up to AT_ONCE frames are predicted at the same time.
         """
         import av
 
@@ -85,8 +85,8 @@ class View:
                 else:
                     waiting.append(item)
 
-        at_once = cores if self.colorizer.device.type == "cpu" else 1
-        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        at_once = min(cores, AT_ONCE) if self.colorizer.device.type == "cpu" else 1
+        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(cores // at_once,)) as pool:
             for ab in colors(seen(), partial(self.predict, pool)):
                 while not isinstance(item := waiting.popleft(), Waiting):
                     yield item
