@@ -22,6 +22,15 @@ from pix2pix.unet import ResNet18Encoder
 os.environ["OMP_NUM_THREADS"] = "1"  # of child processes
 torch.set_num_threads(1)  # one process per core: threads of several would wait for each other
 
+
+@pytest.fixture
+def two_threads():
+    """PyTorch computes with two threads."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

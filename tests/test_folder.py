@@ -55,15 +55,7 @@ def test_what_is_in_work_is_bounded(size, most, allowed):
     assert work.most <= allowed
 
 
-@pytest.fixture
-def two_cores():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_a_large_one_has_all_threads_and_small_ones_one_each(two_cores):
+def test_a_large_one_has_all_threads_and_small_ones_one_each(two_threads):
     work = Work()
     work.run([(number, 6 if number % 5 == 0 else 1) for number in range(30)], 10)
     assert work.most <= 10
@@ -76,7 +68,7 @@ def test_a_large_one_has_all_threads_and_small_ones_one_each(two_cores):
 
 
 @pytest.mark.parametrize(("size", "threads", "each"), [(64, 3, 1), (4096, 1, 2)])
-def test_little_memory_gives_fewer_and_larger_threads(tmp_path, monkeypatch, two_cores, size, threads, each):
+def test_little_memory_gives_fewer_and_larger_threads(tmp_path, monkeypatch, two_threads, size, threads, each):
     """The network takes 33 GB at a working size of 4096, and a quarter of 32 GB is used."""
     monkeypatch.setattr(folder, "free_memory", lambda: 32e9)
     asked = {}

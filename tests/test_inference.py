@@ -16,12 +16,14 @@ import pix2pix
 from pix2pix import Point, inference, runs
 from pix2pix.checkpoint import save_generator
 from pix2pix.color import lab_to_rgb_in_gamut, to_lab
+from pix2pix.decoding import measure, samples
 from pix2pix.errors import UserError
 from pix2pix.evaluation.metrics import colorfulness
 from pix2pix.hints import hint_planes, reachable_color
 from pix2pix.inference import Colorizer, colorize_batch, gray_batch
 from pix2pix.prediction import larger, predict_ab, predict_small_ab
 from pix2pix.runs import SHIPPED_GENERATOR
+from pix2pix.threads import computing_threads
 from pix2pix.unet import GeneratorConfig, UNetGenerator
 
 
@@ -100,7 +102,21 @@ def test_large_photos_are_converted_strip_by_strip_without_a_seam(weights, netwo
     assert torch.equal(tensor[1].permute(1, 2, 0), torch.tensor(colorized))
 
 
-def test_a_programs_autocast_does_not_stop_a_colorizer(weights):
+def test_threads_that_share_out_a_large_photo_give_the_same(weights, two_threads, monkeypatch):
+    monkeypatch.setattr(inference, "STRIP", 700)
+    monkeypatch.setattr(measure, "STRIP_PIXELS", 700)
+    monkeypatch.setattr(samples, "STRIP_PIXELS", 700)
+    colorizer = Colorizer(weights, size=32, device="cpu")
+    photo = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    shared_out = colorizer.colorize(photo)
+    with computing_threads(1):
+        alone = colorizer.colorize(photo)
+    assert np.ptp(alone.astype(int), axis=2).mean() > 5
+    assert np.abs(shared_out.astype(int) - alone).max() <= 1
+
+
+def test_a_programs_autocast_does_not_stop_a_colorizer(weights, two_threads, monkeypatch):
+    monkeypatch.setattr(inference, "STRIP", 700)  # several, in threads that have an autocast of their own
     colorizer, lightness = Colorizer(weights, size=32, device="cpu"), torch.linspace(-1, 1, 6000).view(1, 1, 60, 100)
     expected = colorizer.colorize_lightness(lightness)
     with torch.autocast("cpu", torch.bfloat16):

@@ -8,14 +8,7 @@ import torch
 from pix2pix.evaluation import scoring
 
 SECONDS = 30
-
-
-@pytest.fixture(autouse=True)
-def three_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("two_threads")
 
 
 @pytest.mark.parametrize("on_cores", [False, True])
@@ -30,12 +23,12 @@ def test_scores_come_in_the_photos_order(tmp_path, on_cores):
 
     scores = scoring.score_in_chunks(Photos(photos), score_photos, tmp_path, batch=4, on_cores=on_cores)
     assert scores["model"]["psnr"].tolist() == list(range(50))
-    assert seen == {(True, 1 if on_cores else 3)}
+    assert seen == {(True, 1 if on_cores else 2)}
 
 
 def test_batches_are_scored_at_the_same_time(tmp_path):
     """Each waits for the others: in fewer threads it would never end."""
-    barrier = threading.Barrier(3, timeout=SECONDS)
+    barrier = threading.Barrier(2, timeout=SECONDS)
 
     def score_photos(batch, numbers):
         barrier.wait()

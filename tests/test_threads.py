@@ -103,11 +103,3 @@ def test_a_thread_that_begins_inside_a_block_does_not_pass_its_one_on(two_thread
     later.join()
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 2
-
-
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)

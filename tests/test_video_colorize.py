@@ -1,6 +1,8 @@
 """Whole films: what is in the new file, beside what was in the old one."""
 
 import os
+import threading
+import time
 from fractions import Fraction
 
 import film_files
@@ -162,6 +164,31 @@ def test_fewer_predictions_than_frames_where_nothing_moves(tmp_path):
         colorized(tmp_path, "film.mkv", colorizer=colorizer, colors=colors)
         calls.append(colorizer.generator.calls)
     assert calls == [6, 18]  # two views each, of frames 0, 4 and 8, and of all
+
+
+def test_frames_predicted_side_by_side_keep_their_order(tmp_path, two_threads):
+    """Colors that say how bright the frame is, the bright ones predicted more slowly."""
+    frames = np.empty((12, 48, 64), dtype=np.uint8)
+    frames[:] = np.where(np.arange(12) % 2, 60, 200)[:, None, None] + np.arange(12)[:, None, None]
+    write_film(tmp_path / "film.mkv", frames)
+    both = threading.Barrier(2, timeout=30)
+    threads = set()
+
+    class ByBrightness(film_files.StubGenerator):
+        def forward(self, lightness, hints=None):
+            if len(threads) < 2:
+                threads.add((threading.get_ident(), torch.get_num_threads()))
+                both.wait()
+            time.sleep(0.02 if lightness.mean() > 0 else 0)
+            return 0.3 * lightness.mean() * torch.ones(1, 2, *lightness.shape[2:])
+
+    colorizer = StubColorizer()
+    colorizer.generator = ByBrightness(film_files.AB)
+    path, _ = colorized(tmp_path, "film.mkv", colorizer=colorizer, colors=each_alone)
+    blues = [np.frombuffer(memoryview(frame.planes[1]), np.uint8).mean() for frame in read_frames(path)]
+    dark, bright = blues[1::2], blues[::2]
+    assert dark == sorted(dark, reverse=True) and bright == sorted(bright, reverse=True) and min(dark) > max(bright)
+    assert len(threads) == 2 and {count for _, count in threads} == {1}
 
 
 def test_a_gray_films_colors_are_as_a_photos(tmp_path):
