@@ -34,7 +34,7 @@ class StubColorizer:
 
     def __init__(self, ab=AB, *, strength=1.0, takes_points=True):
         self.generator, self.strength, self.takes_points = StubGenerator(ab), strength, takes_points
-        self.device, self.weights = torch.device("cpu"), Path("stub.pt")
+        self.device, self.weights, self.size = torch.device("cpu"), Path("stub.pt"), 32
 
     def working_size(self, height, width):
         return (32, max(round(32 * width / height), 1)) if height < width else (max(round(32 * height / width), 1), 32)
