@@ -26,7 +26,8 @@ from pix2pix.threads import computing_threads, map_on_cores
 from pix2pix.unet import fold_batch_norm
 
 LONGEST_SIDE = 4  # times the working size, for panoramas
-STRIP = 1 << 18  # pixels colored at a time by a thread: a large photo then needs little more memory than itself
+STRIP = 1 << 18  # pixels colored at a time by a thread, at least
+STRIPS = 48  # of a large photo: larger strips wait less for Python's lock, and are still little beside the photo
 
 
 def colorize_batch(generator: nn.Module, photos: Tensor, size: int, hints: Tensor | None = None) -> Tensor:
@@ -173,7 +174,7 @@ class Colorizer:
         small_ab = self.small_ab(lightness, points, name=name)
         kind = torch.uint16 if deep else torch.uint8
         rgb = torch.empty((1, 3, height, width), dtype=kind, memory_format=torch.channels_last)
-        rows = max(1, STRIP // width)
+        rows = max(1, max(STRIP, height * width // STRIPS) // width)
         wide, weights = widen(small_ab.float(), width), bicubic_weights(small_ab.shape[2], height)
 
         def fill(strip: tuple[Tensor, Tensor, Tensor]) -> None:

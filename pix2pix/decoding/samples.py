@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-STRIP_PIXELS = 1 << 17  # converted at a time by a thread: less and threads wait for Python's lock
+STRIP_PIXELS = 1 << 17  # converted at a time by a thread, at least
+STRIPS = 96  # of a large photo: larger strips wait less for Python's lock, and are still little beside the photo
 MOST_THREADS = 8  # that convert strips at the same time
 # Rows, their pixels (h, W) or (h, W, channels), and their alpha (h, W) or None; uint8 or uint16.
 Strip = tuple[slice, np.ndarray, np.ndarray | None]
@@ -36,8 +37,8 @@ class Samples:
 
 
 def row_slices(height: int, width: int) -> Iterator[slice]:
-    """Slices of about STRIP_PIXELS pixels, from top to bottom."""
-    step = max(1, STRIP_PIXELS // width)
+    """Slices of about STRIP_PIXELS pixels, or more of a large picture, from top to bottom."""
+    step = max(1, max(STRIP_PIXELS, height * width // STRIPS) // width)
     for top in range(0, height, step):
         yield slice(top, min(top + step, height))
 
