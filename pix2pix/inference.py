@@ -187,8 +187,8 @@ class Colorizer:
                     target.copy_(lab_to_rgb_in_gamut(light.to(self.device), ab.to(self.device), kind))
 
         strips = zip(rgb.split(rows, dim=2), lightness.split(rows, dim=2), weights.split(rows), strict=True)
-        on_cores = self.device.type == "cpu" and height > rows
-        for _ in map_on_cores(fill, strips, most=MOST_THREADS) if on_cores else map(fill, strips):
+        threads = MOST_THREADS if self.device.type == "cpu" and height > rows else 1
+        for _ in map_on_cores(fill, strips, most=threads):
             pass
         return rgb
 

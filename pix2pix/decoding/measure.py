@@ -51,9 +51,8 @@ def read_lightness(samples: Samples) -> tuple[Tensor, np.ndarray | None]:
         stored[rows] = measure(pixels).numpy()
         return strip
 
-    several = samples.height * samples.width > STRIP_PIXELS
-    filled = map_on_cores(fill, samples.strips, most=MOST_THREADS) if several else map(fill, samples.strips)
-    for rows, _, transparency in filled:
+    threads = MOST_THREADS if samples.height * samples.width > STRIP_PIXELS else 1
+    for rows, _, transparency in map_on_cores(fill, samples.strips, most=threads):
         if transparency is not None:
             alpha = np.empty(shape, transparency.dtype) if alpha is None else alpha
             alpha[rows] = transparency

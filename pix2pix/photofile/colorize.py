@@ -1,6 +1,6 @@
 """Colorizing a photo file into another one, written whole or not at all, with everything that was in it.
 
-`colorize_file` does it in three steps, which `folder.colorize_files` runs at the same time for several photos.
+`colorize_file` does it in three steps; `folder.colorize_files` takes them for several photos side by side.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 from pix2pix.color import lightness_to_gray
 from pix2pix.decoding.opening import PHOTO_SUFFIXES
-from pix2pix.decoding.samples import STRIP_PIXELS
+from pix2pix.decoding.samples import row_slices
 from pix2pix.errors import UserError, lacks_memory
 from pix2pix.files import replacing
 from pix2pix.hints import Point
@@ -171,8 +171,7 @@ def _picture(colorizer: Colorizer, page: Page, points: Sequence[Point], *, deep:
     height, width = rgb.shape[:2]
     pair = np.empty((height, 2 * width, 3), dtype=rgb.dtype)
     pair[:, width:] = rgb
-    step = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, step):
-        gray = lightness_to_gray(page.lightness[0, 0, top : top + step]) * np.iinfo(rgb.dtype).max
-        pair[top : top + step, :width] = gray.round()[..., None].numpy()
+    for rows in row_slices(height, width):
+        gray = lightness_to_gray(page.lightness[0, 0, rows]) * np.iinfo(rgb.dtype).max
+        pair[rows, :width] = gray.round()[..., None].numpy()
     return pair
