@@ -218,7 +218,7 @@ def test_all_photos_in_one_zip(tmp_path, colorizer):
     folder.mkdir()
     written, said = write_all(colorizer, visit.photos.values(), folder, LIMIT)
     assert [line.partition(" ")[0] for line in said] == ["gone.png"]
-    assert list(folder.iterdir()) == [written]
+    assert [path for path in folder.rglob("*") if path.is_file()] == [written]
     with zipfile.ZipFile(written) as archive:
         assert archive.namelist() == ["a-colorized.png", "a-colorized (2).png", "b-colorized.png"]
         with archive.open("b-colorized.png") as file, Image.open(file) as image:

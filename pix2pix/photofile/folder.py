@@ -40,12 +40,14 @@ def colorize_files(
     tasks: Sequence[Task],
     points_of: Callable[[Task], tuple[Sequence[Point], list[str]]],
     *,
+    name_of: Callable[[Task], str] = lambda task: str(task.source),
     max_pixels: int = MAX_PIXELS,
     compare: bool = False,
 ) -> Results:
     """Colorize files; gives each task, in order, with what the user should know of it, or with why it failed.
 
-    `points_of` gives a task's points and what to say of them, or raises UserError; threads call it.
+    `points_of` gives a task's points and what to say of them, or raises UserError; threads call it. `name_of` is what
+    errors call a task's photo.
     """
     on_cpu, cores = colorizer.device.type == "cpu", torch.get_num_threads()
     spare = int(min(free_memory(), 1e12)) // 4
@@ -57,7 +59,7 @@ def colorize_files(
     turn = nullcontext() if on_cpu else threading.Lock()
 
     def work(task: Task) -> list[str]:
-        name = str(task.source)
+        name = name_of(task)
         points, notes = points_of(task)
         pages = load_pages(task.source, name=name, max_pixels=max_pixels)
         pictures = color_pages(colorizer, pages, task.target, name=name, points=points, compare=compare)

@@ -17,9 +17,12 @@ import numpy as np
 from PIL import Image
 
 from pix2pix.errors import UserError
+from pix2pix.hints import Point
 from pix2pix.inference import Colorizer
 from pix2pix.photofile.colorize import colorize_file, target_of
+from pix2pix.photofile.folder import colorize_files
 from pix2pix.photofile.points import SUFFIX, parse_points, write_points
+from pix2pix.photofile.tasks import Task
 from pix2pix.web.editor import EditedPhoto, is_on_first_page, open_photo, preview
 
 NO_PHOTO = "there is no photo here any more (each is removed after an hour); drop it again"
@@ -123,36 +126,52 @@ def view(colorizer: Colorizer, photo: EditedPhoto | None) -> dict[str, Any]:
 
 def write_full_size(colorizer: Colorizer, photo: EditedPhoto, folder: Path, max_pixels: int) -> tuple[Path, list[str]]:
     """The photo at full size with its points, as the command line writes it: its file, and what there is to say."""
-    if not photo.path.is_file():
-        raise UserError(f"{photo.path.name} was removed an hour after it was dropped; drop it again")
-    written = folder / target_of(Path(photo.path.name), Path(photo.path.name), None).name
-    notes = colorize_file(
-        colorizer, photo.path, written, name=photo.path.name, max_pixels=max_pixels, points=photo.points
-    )
-    return written, [f"{photo.path.name}: {note}" for note in notes]
+    written = folder / _result_name(photo)
+    name, points = photo.path.name, _points_of(photo)
+    notes = colorize_file(colorizer, photo.path, written, name=name, max_pixels=max_pixels, points=points)
+    return written, [f"{name}: {note}" for note in notes]
 
 
 def write_all(
     colorizer: Colorizer, photos: Iterable[EditedPhoto], folder: Path, max_pixels: int
 ) -> tuple[Path, list[str]]:
     """The same of several photos in one zip file; what fails is said and left out."""
+    photo_of = {
+        Task(photo.path, folder / str(number) / _result_name(photo)): photo for number, photo in enumerate(photos)
+    }
+    results = colorize_files(
+        colorizer,
+        list(photo_of),
+        lambda task: (_points_of(photo_of[task]), []),
+        name_of=lambda task: task.source.name,
+        max_pixels=max_pixels,
+    )
     said: list[str] = []
     with zipfile.ZipFile(folder / "colorized.zip", "w") as archive:  # photos are compressed already
-        for photo in photos:
-            try:
-                written, notes = write_full_size(colorizer, photo, folder, max_pixels)
-            except UserError as error:
-                said.append(str(error))
+        for task, outcome in results:
+            if isinstance(outcome, UserError):
+                said.append(str(outcome))
                 continue
-            said += notes
-            name, taken = written.name, archive.namelist()
+            said += [f"{task.source.name}: {note}" for note in outcome]
+            name, taken = task.target.name, archive.namelist()
             number = 1
             while name in taken:
                 number += 1
-                name = f"{written.stem} ({number}){written.suffix}"
-            archive.write(written, name)
-            written.unlink()
+                name = f"{task.target.stem} ({number}){task.target.suffix}"
+            archive.write(task.target, name)
+            task.target.unlink()
     return folder / "colorized.zip", said
+
+
+def _result_name(photo: EditedPhoto) -> str:
+    return target_of(Path(photo.path.name), Path(photo.path.name), None).name
+
+
+def _points_of(photo: EditedPhoto) -> list[Point]:
+    """The photo's points. Raises UserError where its file is gone."""
+    if not photo.path.is_file():
+        raise UserError(f"{photo.path.name} was removed an hour after it was dropped; drop it again")
+    return photo.points
 
 
 def write_photo_points(photo: EditedPhoto, folder: Path) -> tuple[Path, list[str]]:
