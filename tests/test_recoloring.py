@@ -48,6 +48,7 @@ def test_the_thing_under_the_first_square_gets_another_color_and_nothing_else(tw
     assert moved[:, 9:27, 9:27].min() > 10
     moved[:, 8:28, 8:28] = 0
     assert moved.max() < 0.2  # neither the ground nor the other square
+    assert torch.equal(new[:, :, 44:60, 44:60], two_things[:, :, 44:60, 44:60])
     assert torch.allclose(rgb_to_lab(new)[:, 0], rgb_to_lab(two_things)[:, 0], atol=0.3)  # L stays
     assert torch.equal(squares, squares_at((16, 16)))
     assert len({tuple(color) for color in (new[:, :, 16, 16] * 20).round().tolist()}) > 4  # not one color for all

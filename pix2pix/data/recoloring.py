@@ -53,9 +53,12 @@ def recolor(photos: Tensor, squares: Tensor, draws: Tensor) -> tuple[Tensor, Ten
     angle, length = 2 * math.pi * direction, _between(SHIFT, far) / AB_SCALE
     shift = length[:, None] * torch.stack((angle.cos(), angle.sin()), dim=1)
     ab = (ab + shift[:, :, None, None] * thing).clamp(-1, 1)
-    squares = squares.clone()
+    number, row, column = thing[:, 0].nonzero(as_tuple=True)  # of the pixels that change
+    its_lightness, its_ab = (planes[number, :, row, column].T[None, :, None] for planes in (lightness, ab))
+    photos, squares = photos.clone(), squares.clone()
+    photos[where[number], :, row, column] = lab_to_rgb_in_gamut(its_lightness, its_ab, photos.dtype)[0, :, 0].T
     squares[chosen, 1:, 2] *= (draws[chosen, 5:] == 0).long()
-    return photos.index_copy(0, where, lab_to_rgb_in_gamut(lightness, ab, photos.dtype)), squares
+    return photos, squares
 
 
 def _between(limits: tuple[float, float], draws: Tensor) -> Tensor:
