@@ -213,6 +213,8 @@ def test_all_photos_in_one_zip(tmp_path, colorizer):
     paths = dropped(tmp_path, "a.png", "a.png", "b.png", "gone.png")
     visit = Visit()
     visit.drop(paths, LIMIT)
+    visit.chosen = paths[2]
+    visit.edit({"do": "place", "x": 0.5, "y": 0.5, "color": "#d35400"})
     Path(paths[3]).unlink()
     folder = tmp_path / "out"
     folder.mkdir()
@@ -221,8 +223,14 @@ def test_all_photos_in_one_zip(tmp_path, colorizer):
     assert [path for path in folder.rglob("*") if path.is_file()] == [written]
     with zipfile.ZipFile(written) as archive:
         assert archive.namelist() == ["a-colorized.png", "a-colorized (2).png", "b-colorized.png"]
-        with archive.open("b-colorized.png") as file, Image.open(file) as image:
-            assert image.size == (128, 128) and image.mode == "RGB"
+        pictures = [np.asarray(Image.open(io.BytesIO(archive.read(name)))).astype(int) for name in archive.namelist()]
+    plain, pointed = (
+        np.asarray(Image.open(write_full_size(colorizer, visit.photos[path], folder, LIMIT)[0])).astype(int)
+        for path in paths[1:3]
+    )
+    assert abs(plain - pointed).max() > 20
+    for picture, alone in zip(pictures, (plain, plain, pointed), strict=True):
+        assert picture.shape == (128, 128, 3) and abs(picture - alone).max() <= 3
 
 
 def test_the_points_file_is_named_as_the_command_line_looks_for_it(visit, tmp_path):
