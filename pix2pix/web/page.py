@@ -68,7 +68,7 @@ def served(colorizer: Colorizer, *, host: str, port: int, max_pixels: int, stren
 
 
 def build_page(colorizer: Colorizer, *, max_pixels: int, strength: float) -> gradio.Blocks:
-    """The page as gradio's Blocks; photos are colorized one after the other, whoever asks."""
+    """The page as gradio's Blocks; what visitors ask for is done one after the other."""
     kept = (60, KEPT_SECONDS)  # looked at every minute
     with gradio.Blocks(title="pix2pix", analytics_enabled=False, delete_cache=kept, fill_width=True) as page:
         gradio.Markdown("# Color for black-and-white photos")
