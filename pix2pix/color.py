@@ -31,7 +31,7 @@ AB_SCALE = 110.0
 KNEE = 0.2068966  # of Lab's curve: below it is a straight line
 GAMUT_MARGIN = 1e-4  # of linear RGB; less than one 8-bit level
 GAMMA_STEPS = 1 << 16  # of the table that 8-bit colors are looked up in on CPUs, three times as fast as powers
-AT_ONCE = 1 << 17  # pixels converted at a time: their intermediate values fit into a CPU's caches
+AT_ONCE = 1 << 17  # pixels converted at a time: more leave a CPU's caches, fewer wait for Python's lock too often
 
 
 def srgb_to_linear(rgb: Tensor) -> Tensor:
